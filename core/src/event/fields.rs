@@ -1,0 +1,170 @@
+//! The scalars of an event, flat and sorted by dotted path: what filters and the matching index read,
+//! so that no event's JSON is parsed a second time.
+
+use std::hash::{Hash, Hasher};
+
+/// A JSON scalar, compared by value: `1` equals `1.0`, and nothing is coerced between types.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scalar {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// Any number, in canonical form.
+    Number(Number),
+    /// A string.
+    String(Box<str>),
+}
+
+/// A number in canonical form: integral values are integers, so equal values have equal forms.
+#[derive(Clone, Copy, Debug)]
+pub enum Number {
+    /// An integral value.
+    Int(i128),
+    /// A value that is not integral, or is beyond 2^100; never NaN.
+    Float(f64),
+}
+
+impl Number {
+    /// The canonical form of a JSON number.
+    #[must_use]
+    pub fn new(number: &serde_json::Number) -> Self {
+        if let Some(int) = number.as_i128() {
+            return Self::Int(int);
+        }
+        let float = number.as_f64().unwrap_or(0.0);
+        // 2^100 is exact in f64 and well inside i128, so the conversion below loses nothing.
+        if float.fract() == 0.0 && float.abs() <= 2f64.powi(100) {
+            #[expect(clippy::cast_possible_truncation, reason = "integral and in range, checked above")]
+            return Self::Int(float as i128);
+        }
+        Self::Float(float)
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Int(int) => int.hash(state),
+            Self::Float(float) => float.to_bits().hash(state),
+        }
+    }
+}
+
+/// One scalar and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    path: Box<str>,
+    in_array: bool,
+    value: Scalar,
+}
+
+/// The scalars of one event: of `data` by dotted path, and `@subject`, `@source`.
+///
+/// A key that is empty or has a dot in it cannot be named by a path and is left out; so is what stands
+/// inside an array, except that the scalars of an array stand under the array's own path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Box<[Field]>);
+
+impl Fields {
+    /// Every scalar as (path, value, whether it is an element of an array), sorted by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Scalar, bool)> {
+        self.0.iter().map(|field| (&*field.path, &field.value, field.in_array))
+    }
+
+    /// The scalars at `path`: one, or an array's elements with `true`.
+    pub fn at<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Scalar, bool)> {
+        let from = self.0.partition_point(|field| *field.path < *path);
+        self.0[from..]
+            .iter()
+            .take_while(move |field| *field.path == *path)
+            .map(|field| (&field.value, field.in_array))
+    }
+
+    /// Bytes of memory held, for the bounds of history.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let texts: usize = self.0.iter().map(|field| field.path.len() + field.value.text_len()).sum();
+        texts + self.0.len() * size_of::<Field>()
+    }
+}
+
+impl Scalar {
+    fn text_len(&self) -> usize {
+        if let Self::String(text) = self { text.len() } else { 0 }
+    }
+
+    /// The scalar in `value`, or none where it is an object or an array.
+    #[must_use]
+    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
+        match value {
+            serde_json::Value::Null => Some(Self::Null),
+            serde_json::Value::Bool(bool) => Some(Self::Bool(*bool)),
+            serde_json::Value::Number(number) => Some(Self::Number(Number::new(number))),
+            serde_json::Value::String(text) => Some(Self::String(text.as_str().into())),
+            _ => None,
+        }
+    }
+}
+
+/// Collects scalars in any order.
+#[derive(Clone, Debug, Default)]
+pub struct FieldsBuilder(Vec<Field>);
+
+impl FieldsBuilder {
+    /// Adds a scalar that stands at `path`; `in_array` where it is an element of the array there.
+    pub fn push(&mut self, path: &str, value: Scalar, in_array: bool) {
+        self.0.push(Field { path: path.into(), in_array, value });
+    }
+
+    /// The scalars, sorted by path.
+    #[must_use]
+    pub fn build(mut self) -> Fields {
+        self.0.sort_by(|a, b| a.path.cmp(&b.path));
+        Fields(self.0.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::new(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn numbers_compare_by_value() {
+        assert_eq!(number("1"), number("1.0"));
+        assert_eq!(number("-0.0"), number("0"));
+        assert_eq!(number("1e3"), number("1000"));
+        assert_ne!(number("9007199254740993"), number("9007199254740992"));
+        assert_ne!(number("18446744073709551615"), number("18446744073709551614"));
+        assert_ne!(number("0.1"), number("0.2"));
+    }
+
+    #[test]
+    fn a_path_finds_all_its_scalars() {
+        let mut builder = FieldsBuilder::default();
+        builder.push("b", Scalar::Bool(true), false);
+        builder.push("a.c", Scalar::Null, true);
+        builder.push("a", Scalar::Null, false);
+        builder.push("a.c", Scalar::Bool(false), true);
+        let fields = builder.build();
+        assert_eq!(fields.at("a.c").count(), 2);
+        assert_eq!(fields.at("a").count(), 1);
+        assert_eq!(fields.at("z").count(), 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Filters: equality on scalars of an event, by dotted path.
+
+use thiserror::Error;
+
+use super::fields::{Fields, Scalar};
+
+/// A conjunction of equalities: at every path the event has one of the allowed values.
+///
+/// Sorted by path, values without repeats, so equal filters compare equal. The empty filter lets all pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filter(Box<[(Box<str>, Box<[Scalar]>)]>);
+
+/// Why a text is not a filter.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FilterError {
+    /// It is not a JSON object.
+    #[error("a filter is an object of path to scalar, or to an array of scalars")]
+    NotAnObject,
+    /// A key is not a dotted path into data, nor `@subject` or `@source`.
+    #[error("{0:?} is not a dotted path into data, `@subject` or `@source`")]
+    Path(Box<str>),
+    /// A value is an object, an empty array or an array of other things than scalars.
+    #[error("the value at {0:?} is not a scalar or a non-empty array of scalars")]
+    Value(Box<str>),
+    /// More keys than allowed.
+    #[error("a filter has at most {0} keys")]
+    TooManyKeys(usize),
+    /// More alternatives in one key's array than allowed.
+    #[error("the array at {0:?} has more than {max} values", max = Filter::MAX_ALTERNATIVES)]
+    TooManyValues(Box<str>),
+}
+
+impl Filter {
+    /// Values that one key's array may have. Bounds what one filter costs the index.
+    pub const MAX_ALTERNATIVES: usize = 256;
+
+    /// Reads a filter from JSON.
+    ///
+    /// # Errors
+    /// [`FilterError`] with the first key that is at fault.
+    pub fn from_json(value: &serde_json::Value, max_keys: usize) -> Result<Self, FilterError> {
+        let object = value.as_object().ok_or(FilterError::NotAnObject)?;
+        if object.len() > max_keys {
+            return Err(FilterError::TooManyKeys(max_keys));
+        }
+        let mut keys = Vec::with_capacity(object.len());
+        for (path, value) in object {
+            keys.push((check_path(path)?, alternatives(path, value)?));
+        }
+        keys.sort_by(|a: &(Box<str>, _), b| a.0.cmp(&b.0));
+        Ok(Self(keys.into()))
+    }
+
+    /// Whether a subscription's filter lets the event pass: an array in the data passes with one element.
+    #[must_use]
+    pub fn matches(&self, fields: &Fields) -> bool {
+        self.0.iter().all(|(path, allowed)| fields.at(path).any(|(value, _)| allowed.contains(value)))
+    }
+
+    /// Whether a forced filter lets the event pass: the value must be the scalar itself, not in an array.
+    #[must_use]
+    pub fn matches_forced(&self, fields: &Fields) -> bool {
+        self.0.iter().all(|(path, allowed)| {
+            fields.at(path).any(|(value, in_array)| !in_array && allowed.contains(value))
+        })
+    }
+
+    /// Every path with its allowed values, sorted by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Scalar])> {
+        self.0.iter().map(|(path, allowed)| (&**path, &**allowed))
+    }
+
+    /// Whether it lets everything pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn check_path(path: &str) -> Result<Box<str>, FilterError> {
+    let legal = match path.strip_prefix('@') {
+        Some(attribute) => attribute == "subject" || attribute == "source",
+        None => path.len() <= 256 && path.split('.').all(|key| !key.is_empty()),
+    };
+    if legal { Ok(path.into()) } else { Err(FilterError::Path(path.chars().take(64).collect())) }
+}
+
+fn alternatives(path: &str, value: &serde_json::Value) -> Result<Box<[Scalar]>, FilterError> {
+    let fault = || FilterError::Value(path.into());
+    let Some(array) = value.as_array() else {
+        return Ok(Box::new([Scalar::from_json(value).ok_or_else(fault)?]));
+    };
+    if array.is_empty() {
+        return Err(fault());
+    }
+    if Filter::MAX_ALTERNATIVES < array.len() {
+        return Err(FilterError::TooManyValues(path.into()));
+    }
+    let mut allowed: Vec<Scalar> = Vec::with_capacity(array.len());
+    for value in array {
+        let scalar = Scalar::from_json(value).ok_or_else(fault)?;
+        if !allowed.contains(&scalar) {
+            allowed.push(scalar);
+        }
+    }
+    Ok(allowed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::FieldsBuilder;
+    use super::*;
+
+    fn filter(text: &str) -> Result<Filter, FilterError> {
+        Filter::from_json(&serde_json::from_str(text).unwrap(), 16)
+    }
+
+    fn event() -> Fields {
+        let mut fields = FieldsBuilder::default();
+        fields.push("tags", Scalar::String("news".into()), true);
+        fields.push("tags", Scalar::String("home".into()), true);
+        fields.push("author.id", Scalar::String("u1".into()), false);
+        fields.push("@subject", Scalar::String("post/1".into()), false);
+        fields.build()
+    }
+
+    #[test]
+    fn every_key_must_match_and_one_alternative_suffices() {
+        assert!(filter("{}").unwrap().matches(&event()));
+        assert!(
+            filter(r#"{"tags":"home","author.id":["u2","u1"],"@subject":"post/1"}"#)
+                .unwrap()
+                .matches(&event())
+        );
+        assert!(!filter(r#"{"tags":"home","author.id":"u2"}"#).unwrap().matches(&event()));
+        assert!(!filter(r#"{"missing":null}"#).unwrap().matches(&event()));
+    }
+
+    #[test]
+    fn a_forced_filter_does_not_look_into_arrays() {
+        let tags = filter(r#"{"tags":"home"}"#).unwrap();
+        assert!(tags.matches(&event()));
+        assert!(!tags.matches_forced(&event()));
+        assert!(filter(r#"{"author.id":"u1"}"#).unwrap().matches_forced(&event()));
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_with_its_key() {
+        assert_eq!(filter("[]"), Err(FilterError::NotAnObject));
+        for (text, path) in [(r#"{"a..b":1}"#, "a..b"), (r#"{"@id":1}"#, "@id"), (r#"{"":1}"#, "")] {
+            assert_eq!(filter(text), Err(FilterError::Path(path.into())));
+        }
+        for text in [r#"{"a":{}}"#, r#"{"a":[]}"#, r#"{"a":[[1]]}"#] {
+            assert_eq!(filter(text), Err(FilterError::Value("a".into())));
+        }
+    }
+
+    #[test]
+    fn equal_filters_compare_equal() {
+        assert_eq!(filter(r#"{"a":[1,1.0],"b":2}"#), filter(r#"{"b":2,"a":1}"#));
+    }
+}
