@@ -42,8 +42,16 @@ pub struct RequestId(pub u64);
 
 /// An event's place in the whole log: at most 2^53−1, so that it is exact in JavaScript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u64")]
 pub struct Offset(u64);
+
+impl TryFrom<u64> for Offset {
+    type Error = &'static str;
+
+    fn try_from(value: u64) -> Result<Self, Self::Error> {
+        Self::new(value).ok_or("an offset is at most 2^53-1")
+    }
+}
 
 impl Offset {
     /// Before the first event.
@@ -61,6 +69,12 @@ impl Offset {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// The offset before this one; zero stays.
+    #[must_use]
+    pub const fn prev(self) -> Self {
+        Self(self.0.saturating_sub(1))
     }
 
     /// The offset after this one; the last one stays.

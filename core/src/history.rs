@@ -1,0 +1,216 @@
+//! The log as this hub holds it: per lane a window of the newest events, bounded by count, bytes and age.
+//!
+//! Offsets come from outside, strictly ascending. Within a lane entries have consecutive sequence
+//! numbers, so that a queue is a list of numbers and history is the only owner of an event.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::{Event, Priority};
+use crate::protocol::{Epoch, Offset, PerLane};
+use crate::time::Instant;
+use crate::wire::Frame;
+
+/// An event on its way to the log: what every instance needs to know of it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Who published it: scopes the event's id.
+    pub publisher: Box<str>,
+    /// The event.
+    pub event: Event,
+    /// When the publish was accepted, by the clock of the process that accepted it.
+    pub accepted: Instant,
+}
+
+/// One event of history.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place in the log.
+    pub offset: Offset,
+    /// The event and its publisher.
+    pub record: Arc<Record>,
+    /// The `event` message, encoded once.
+    pub frame: Frame,
+    /// When it was appended, for expiry.
+    pub appended: Instant,
+}
+
+/// Bounds of each lane.
+#[derive(Clone, Copy, Debug)]
+pub struct HistorySettings {
+    /// Events kept.
+    pub events: usize,
+    /// Bytes kept, all that an event costs counted.
+    pub bytes: usize,
+    /// How long an event is kept.
+    pub age: Duration,
+}
+
+/// The newest events of one lane.
+#[derive(Debug, Default)]
+pub struct Window {
+    entries: VecDeque<Entry>,
+    first: u64,
+    evicted: Offset,
+    bytes: usize,
+}
+
+impl Window {
+    /// The oldest sequence number held.
+    #[must_use]
+    pub const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The sequence number that the next event gets.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// The newest offset no longer held.
+    #[must_use]
+    pub const fn evicted(&self) -> Offset {
+        self.evicted
+    }
+
+    /// The entry with that sequence number, where it is held.
+    #[must_use]
+    pub fn get(&self, seq: u64) -> Option<&Entry> {
+        let index = seq.checked_sub(self.first)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// The sequence number of the oldest held entry above `offset`.
+    #[must_use]
+    pub fn seq_above(&self, offset: Offset) -> u64 {
+        self.first + self.entries.partition_point(|entry| entry.offset <= offset) as u64
+    }
+
+    fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.first += 1;
+            self.evicted = entry.offset;
+            self.bytes -= cost(&entry);
+        }
+    }
+
+    fn is_over(&self, settings: &HistorySettings) -> bool {
+        settings.events < self.entries.len() || settings.bytes < self.bytes
+    }
+}
+
+fn cost(entry: &Entry) -> usize {
+    size_of::<Entry>() + entry.frame.bytes().len() + entry.record.publisher.len() + entry.record.event.memory()
+}
+
+/// The log's recent past, by lane.
+#[derive(Debug)]
+pub struct History {
+    settings: HistorySettings,
+    epoch: Option<Epoch>,
+    end: Offset,
+    lanes: PerLane<Window>,
+}
+
+impl History {
+    /// A log that is not open yet.
+    #[must_use]
+    pub fn new(settings: HistorySettings) -> Self {
+        Self { settings, epoch: None, end: Offset::ZERO, lanes: PerLane::default() }
+    }
+
+    /// The epoch, once the log is open.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<&Epoch> {
+        self.epoch.as_ref()
+    }
+
+    /// The newest offset of the log.
+    #[must_use]
+    pub const fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// The window of one lane.
+    #[must_use]
+    pub fn lane(&self, lane: Priority) -> &Window {
+        &self.lanes[lane]
+    }
+
+    /// Events held in all lanes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lanes.iter().map(|(_, window)| window.entries.len()).sum()
+    }
+
+    /// Whether no event is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held in all lanes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lanes.iter().map(|(_, window)| window.bytes).sum()
+    }
+
+    /// Opens the log: everything up to `begin` is past and not held.
+    pub fn open(&mut self, epoch: Epoch, begin: Offset) {
+        self.epoch = Some(epoch);
+        self.end = begin;
+        self.lanes = PerLane::from_fn(|_| Window { evicted: begin, ..Window::default() });
+    }
+
+    /// Adds the next event to its lane and evicts what the bounds no longer hold. Returns its
+    /// sequence number.
+    ///
+    /// # Panics
+    /// Where offsets do not ascend, or the log is not open: the shell's fault, not a peer's.
+    pub fn append(&mut self, entry: Entry) -> u64 {
+        assert!(self.epoch.is_some(), "a log is opened before events are appended");
+        assert!(self.end < entry.offset, "offsets ascend strictly");
+        self.end = entry.offset;
+        let settings = self.settings;
+        let window = &mut self.lanes[entry.record.event.priority()];
+        window.bytes += cost(&entry);
+        window.entries.push_back(entry);
+        let seq = window.end() - 1;
+        // One event more than the bounds allow at most, so this takes few steps, amortised one.
+        while window.is_over(&settings) && 1 < window.entries.len() {
+            window.pop();
+        }
+        seq
+    }
+
+    /// Evicts up to `max` events that are too old. Says whether there are more.
+    pub fn expire(&mut self, now: Instant, max: usize) -> bool {
+        let mut evicted = 0;
+        for priority in Priority::ALL {
+            let window = &mut self.lanes[priority];
+            while window.entries.front().is_some_and(|entry| self.settings.age <= now.since(entry.appended)) {
+                if evicted == max {
+                    return true;
+                }
+                window.pop();
+                evicted += 1;
+            }
+        }
+        false
+    }
+
+    /// When the oldest event becomes too old.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let oldest = self.lanes.iter().filter_map(|(_, window)| window.entries.front());
+        oldest.map(|entry| entry.appended).min().map(|appended| appended + self.settings.age)
+    }
+
+    /// Whether everything above `offset` in `lane` is still held.
+    #[must_use]
+    pub fn covers(&self, lane: Priority, offset: Offset) -> bool {
+        self.lanes[lane].evicted <= offset
+    }
+}

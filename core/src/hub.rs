@@ -1,0 +1,302 @@
+//! The server as a machine: inputs and time in, outputs, bytes and deadlines out.
+//!
+//! The hub dispatches. It carries results between machines that do not know each other: auth, history,
+//! lanes, the subscription index, deduplication and timers. What a peer does wrong is an output; what the
+//! shell does wrong is an assertion.
+
+mod answers;
+mod closing;
+mod connection;
+mod deadlines;
+mod delivery;
+mod grants;
+mod metrics;
+mod names;
+mod publish;
+mod request;
+mod routes;
+mod scan;
+mod session;
+mod shared;
+mod upgrade;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::auth::{Authenticator, Origins, SettingsFault};
+use crate::config::Config;
+use crate::dedup::{Dedup, DedupSettings};
+use crate::event::{Catalog, CatalogError};
+use crate::history::{History, HistorySettings};
+use crate::input::{Input, Peer};
+use crate::lanes::{Gap, LaneSettings, Lanes, LanesId};
+use crate::map::{Keyed, Map};
+use crate::output::Output;
+use crate::protocol::{ConnId, RequestId};
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::subscription::Index;
+use crate::time::{Instant, Now};
+use crate::timers::Timers;
+use crate::wire::http::RequestReader;
+use closing::Leaving;
+use connection::{AddressKey, Connection, Exchange, Outbox, Phase, Step};
+use grants::Allowed;
+use names::Names;
+use publish::{Append, PublishId, Publishing};
+use shared::{Connections, Outputs};
+
+pub use delivery::Transmit;
+
+/// Entries of history that a lane looks at in one poll while it catches up.
+const SCAN: u32 = 512;
+/// Connections over the limit that are still told so; beyond them a socket is closed without a word.
+const OVERLOAD_TOLD: usize = 256;
+
+/// Why a hub cannot be built from a configuration.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// A key, role or origin is at fault; each with its place.
+    #[error("{}", faults(.0))]
+    Settings(Vec<SettingsFault>),
+    /// An event type is at fault.
+    #[error("events.types: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+fn faults(faults: &[SettingsFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The server machine.
+///
+/// - Outside to machine: [`handle`](Self::handle).
+/// - Machine to outside: [`poll_output`](Self::poll_output), [`poll_transmit`](Self::poll_transmit),
+///   [`poll_timeout`](Self::poll_timeout), in any order.
+/// - Getters: [`stats`](Self::stats), [`is_ready`](Self::is_ready), [`connections`](Self::connections).
+#[derive(Debug)]
+pub struct Hub {
+    config: Config,
+    now: Now,
+    rng: Rng,
+    keyed: Keyed,
+    catalog: Catalog,
+    schema_json: Option<String>,
+    auth: Authenticator,
+    origins: Origins,
+    history: History,
+    loaded: bool,
+    dedup: Dedup,
+    index: Index<Allowed>,
+    lanes: Lanes,
+    connections: Connections,
+    names: Names,
+    timers: Timers,
+    expiries: Timers,
+    outputs: Outputs,
+    stats: Stats,
+    /// A user's connections.
+    users: Map<Arc<str>, Vec<ConnId>>,
+    unauthenticated: Map<AddressKey, usize>,
+    sessions: usize,
+    subscribed: usize,
+    publishes: BTreeMap<PublishId, Publishing>,
+    next_publish: u64,
+    appends: Map<RequestId, Append>,
+    next_request: u64,
+    /// Connections whose search goes on.
+    work: VecDeque<ConnId>,
+    /// The slot that a look at all connections has come to.
+    sweep: Option<closing::Sweep>,
+    leaving: Option<Leaving>,
+    page_enabled: bool,
+    gaps: Vec<Gap>,
+}
+
+impl Hub {
+    /// A hub without connections, whose log is not open yet. `seed` is its only randomness.
+    ///
+    /// # Errors
+    /// [`HubError`] where keys, roles, origins or event types of the configuration are at fault.
+    /// Call [`Config::validate`] first: it names every other fault.
+    pub fn new(config: Config, seed: [u8; 32], now: Now) -> Result<Self, HubError> {
+        let mut rng = Rng::new(seed);
+        let keyed = rng.keyed();
+        let catalog = closing::catalog(&config)?;
+        let settings = closing::auth_settings(&config);
+        let keys = settings.keys().map_err(HubError::Settings)?;
+        let auth = Authenticator::new(settings, keys, keyed).map_err(HubError::Settings)?;
+        let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
+        let origins = Origins::new(&origins).map_err(HubError::Settings)?;
+        let millis = Duration::from_millis;
+        let history = HistorySettings {
+            events: config.history.events,
+            bytes: config.history.bytes,
+            age: millis(config.history.age_ms),
+        };
+        let dedup = DedupSettings { window: millis(config.dedup.window_ms), keys: config.dedup.entries };
+        let lanes = LaneSettings {
+            queue: u32::try_from(config.limits.lane_queue).unwrap_or(u32::MAX),
+            scan: SCAN,
+            weights: [config.lanes.high, config.lanes.normal, config.lanes.low],
+        };
+        Ok(Self {
+            stats: Stats::new(catalog.len()),
+            names: Names::new(rng.next_u64()),
+            page_enabled: config.live_page,
+            config,
+            now,
+            rng,
+            keyed,
+            catalog,
+            schema_json: None,
+            auth,
+            origins,
+            history: History::new(history),
+            loaded: false,
+            dedup: Dedup::new(dedup, keyed),
+            index: Index::new(keyed),
+            lanes: Lanes::new(lanes, keyed),
+            connections: Connections::default(),
+            timers: Timers::new(deadlines::TICK_US),
+            expiries: Timers::new(deadlines::EXPIRY_TICK_MS),
+            outputs: Outputs::new(),
+            users: Map::with_hasher(keyed),
+            unauthenticated: Map::with_hasher(keyed),
+            sessions: 0,
+            subscribed: 0,
+            publishes: BTreeMap::new(),
+            next_publish: 0,
+            appends: Map::with_hasher(keyed),
+            next_request: 0,
+            work: VecDeque::new(),
+            sweep: None,
+            leaving: None,
+            gaps: Vec::new(),
+        })
+    }
+
+    /// Takes one input at `now`. The monotonic clock never goes back; the wall clock may.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.now = Now { instant: now.instant.max(self.now.instant), unix: now.unix };
+        match input {
+            Input::Accepted { conn, peer } => self.accepted(conn, peer),
+            Input::Received { conn, bytes } => self.received(conn, bytes),
+            Input::Ended { conn } => self.ended(conn),
+            Input::Closed { conn } => self.forget(conn),
+            Input::LogOpened { epoch, begin } => self.log_opened(epoch, begin),
+            Input::LogLoaded => self.loaded = true,
+            Input::Appended { offset, record } => self.appended(offset, record),
+            Input::AppendResult { request, result } => self.append_result(request, result),
+            Input::Publish { request, publisher, event } => self.publish_embedded(request, publisher, event),
+            Input::KeysReplaced(keys) => {
+                self.auth.replace_keys(keys);
+                self.begin_sweep(closing::Sweep::trust());
+            }
+            Input::Drain => self.drain(),
+            Input::Stop => self.stop(),
+            Input::Timeout => self.on_timeout(),
+            Input::TurnTook(took) => self.stats.turns.record(took),
+        }
+        self.expire_tokens();
+    }
+
+    /// The next command to the shell, in order.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Whether the log is loaded and the hub does not drain.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.loaded && self.leaving.is_none()
+    }
+
+    /// Connections of any kind.
+    #[must_use]
+    pub const fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn accepted(&mut self, conn: ConnId, peer: Peer) {
+        self.stats.accepted += 1;
+        if self.config.limits.connections + OVERLOAD_TOLD <= self.connections.len() {
+            self.stats.refuse("connections");
+            self.outputs.push_back(Output::Close(conn));
+            return;
+        }
+        let address = AddressKey::new(peer.address);
+        let overload =
+            !self.count(address) && !self.is_trusted_proxy(peer) || self.config.limits.connections <= self.connections.len();
+        let now = self.now.instant;
+        self.connections.insert(Connection {
+            id: conn,
+            peer,
+            phase: Phase::Http(Box::new(Exchange {
+                reader: RequestReader::new(self.http_limits()),
+                inbox: Vec::new(),
+                step: Step::Request,
+                since: now,
+                counted: Some(address),
+                overload,
+            })),
+            outbox: Outbox::default(),
+            lanes: LanesId::default(),
+            pending: false,
+            paused: false,
+            ended: false,
+            finished: false,
+            heard: now,
+            took: now,
+            armed: u64::MAX,
+        });
+        self.arm(conn);
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.stats.bytes_received += bytes.len() as u64;
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.heard = now;
+        match &connection.phase {
+            Phase::Http(_) => self.receive_request(conn, bytes),
+            Phase::Live(session) if session.is_stream() => {}
+            Phase::Live(_) => self.receive_frames(conn, bytes),
+            Phase::Closing(_) => self.receive_closing(conn, bytes),
+        }
+    }
+
+    fn log_opened(&mut self, epoch: crate::protocol::Epoch, begin: crate::protocol::Offset) {
+        assert!(self.history.epoch().is_none(), "a hub has one log; another epoch is another hub");
+        self.history.open(epoch, begin);
+    }
+}
+
+/// Runs a parser on a peer's bytes. A panic in it costs that peer's connection and nothing else: parsers
+/// change nothing but what they return and the reader they are given, which is thrown away with
+/// the connection.
+fn guard<T>(stats: &mut Stats, parse: impl FnOnce() -> T) -> Option<T> {
+    let parsed = catch_unwind(AssertUnwindSafe(parse)).ok();
+    if parsed.is_none() {
+        stats.panics += 1;
+    }
+    parsed
+}
+
+/// The longest that a connection lingers after everything is said.
+const LINGER: Duration = Duration::from_secs(2);
+
+fn linger(now: Instant) -> Instant {
+    now + LINGER
+}

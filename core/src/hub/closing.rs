@@ -1,0 +1,318 @@
+//! How connections end: one by one, all of them when the instance leaves, and what is done with each of
+//! many connections a piece at a time.
+
+use std::time::Duration;
+
+use super::Hub;
+use super::connection::{Closing, Connection, Phase};
+use super::linger;
+use crate::auth::Settings;
+use crate::config::Config;
+use crate::event::{Catalog, CatalogError, ConflationRule, CustomType};
+use crate::output::{Note, Output};
+use crate::protocol::{CloseCode, ConnId, ServerMessage};
+use crate::time::Instant;
+use crate::wire::{Message, Reader, Role, WebSocketLimits, close_into};
+
+/// Connections looked at in one step of a sweep.
+const SWEEP_STEP: usize = 256;
+
+/// A look at all connections, a piece at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sweep {
+    slot: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// Close those whose token the keys no longer vouch for.
+    Trust,
+    /// Tell everyone to reconnect elsewhere.
+    Leave,
+}
+
+impl Sweep {
+    pub(super) const fn trust() -> Self {
+        Self { slot: 0, what: What::Trust }
+    }
+}
+
+/// The instance leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// When whatever is left is closed.
+    pub(super) deadline: Instant,
+    told: bool,
+}
+
+impl Hub {
+    /// Sends a Close frame, or ends a stream, and lets go of the session.
+    pub(super) fn close(&mut self, conn: ConnId, code: CloseCode) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Phase::Live(session) = &connection.phase else { return };
+        let stream = session.is_stream();
+        match &session.transport {
+            super::connection::Transport::Stream(framing) => {
+                let framing = *framing;
+                connection.outbox.append(|out| framing.finish(out));
+            }
+            super::connection::Transport::WebSocket(_) => {
+                connection.outbox.append(|out| close_into(out, code.as_u16(), code.reason()));
+            }
+        }
+        self.stats.close(code);
+        self.end_session(conn, Some(code.as_u16()));
+        self.begin_closing(conn, !stream);
+    }
+
+    /// The peer sent a Close frame: it is answered, and that is all.
+    pub(super) fn peer_closed(&mut self, conn: ConnId, code: Option<u16>) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.outbox.append(|out| close_into(out, code.unwrap_or(1000), ""));
+        self.stats.close(CloseCode::Normal);
+        self.end_session(conn, code);
+        self.begin_closing(conn, true);
+        if let Some(Connection { phase: Phase::Closing(closing), .. }) = self.connections.get_mut(conn) {
+            closing.answered = true;
+        }
+        self.wake(conn);
+    }
+
+    /// Parsing for this connection panicked: its state cannot be trusted.
+    pub(super) fn panicked(&mut self, conn: ConnId) {
+        self.outputs.push_back(Output::Note(Note::Panicked));
+        let Some(connection) = self.connections.get(conn) else { return };
+        match connection.phase {
+            Phase::Live(_) => self.close(conn, CloseCode::Internal),
+            Phase::Http(_) => {
+                let response =
+                    crate::wire::http::Response::problem(500, "internal", "the request cannot be read", &[]);
+                self.answer_closing(conn, &response);
+            }
+            Phase::Closing(_) => self.drop_connection(conn),
+        }
+    }
+
+    /// Lets go of what a session holds; the connection stays to say its last.
+    fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let closing = Closing { deadline: linger(now), answered: false, websocket: true };
+        let lanes = &mut connection.lanes;
+        // The rest of a frame begun is owed before the Close frame, so it joins what is final.
+        let [rest, _] = self.lanes.slices(*lanes, crate::lanes::Staged::NOTHING);
+        if !rest.is_empty() {
+            let rest = rest.to_vec();
+            connection.outbox.prepend(&rest);
+        }
+        self.lanes.release(lanes);
+        let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
+            return;
+        };
+        for subscription in &session.subscriptions {
+            self.leave(subscription);
+        }
+        self.sessions -= 1;
+        let user = session.identity.user();
+        if let Some(own) = self.users.get_mut(user) {
+            own.retain(|other| *other != conn);
+            if own.is_empty() {
+                self.users.remove(user);
+            }
+        }
+        let connection = self.names.write(conn).into();
+        self.outputs.push_back(Output::Note(Note::Ended { connection, code }));
+    }
+
+    /// Everything is said: what is unsent is sent, then the socket closes.
+    pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
+        self.authenticated(conn);
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.phase = Phase::Closing(Closing { deadline: linger(now), answered: false, websocket });
+        if std::mem::take(&mut connection.paused) {
+            self.outputs.push_back(Output::Resume(conn));
+        }
+        self.wake(conn);
+        self.arm(conn);
+    }
+
+    /// Goes on with a connection whose last bytes may have been taken.
+    pub(super) fn go_on_closing(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Phase::Closing(closing) = connection.phase else { return };
+        if !connection.outbox.is_empty() {
+            return;
+        }
+        if closing.answered || connection.ended {
+            return self.drop_connection(conn);
+        }
+        if !connection.finished {
+            connection.finished = true;
+            self.outputs.push_back(Output::Finish(conn));
+        }
+    }
+
+    /// Looks in what a closing peer sends for its Close frame; all else is dropped unseen.
+    pub(super) fn receive_closing(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Phase::Closing(closing) = &mut connection.phase else { return };
+        if !closing.websocket || closing.answered {
+            return;
+        }
+        let limits = WebSocketLimits { message_bytes_max: bytes.len(), fragments_max: 1 };
+        let now = self.now.instant;
+        let mut reader = Reader::new(Role::Server);
+        let mut input = bytes;
+        let answered = super::guard(&mut self.stats, || {
+            while let Ok(Some(message)) = reader.next(&limits, now, &mut input) {
+                if matches!(message, Message::Close(_)) {
+                    return true;
+                }
+            }
+            false
+        });
+        closing.answered = answered.unwrap_or(true);
+        self.go_on_closing(conn);
+    }
+
+    /// The peer sends nothing more.
+    pub(super) fn ended(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.ended = true;
+        match &connection.phase {
+            // Half-closed: what was asked is still answered, then there is nothing left to wait for.
+            Phase::Http(exchange) if exchange.is_working() || !connection.outbox.is_empty() => {}
+            Phase::Closing(_) => self.go_on_closing(conn),
+            _ => self.drop_connection(conn),
+        }
+    }
+
+    /// Closes the socket at once.
+    pub(super) fn drop_connection(&mut self, conn: ConnId) {
+        if self.connections.get(conn).is_some() {
+            self.outputs.push_back(Output::Close(conn));
+            self.forget(conn);
+        }
+    }
+
+    /// Lets go of a connection whose socket is gone.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.authenticated(conn);
+        if self.session_mut(conn).is_some() {
+            self.end_session(conn, None);
+        }
+        self.connections.remove(conn);
+        self.check_leaving();
+    }
+
+    // Leaving
+
+    /// Tells everyone to reconnect elsewhere, spread over time.
+    pub(super) fn drain(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
+        self.leaving = Some(Leaving { deadline, told: false });
+        self.begin_sweep(Sweep { slot: 0, what: What::Leave });
+        self.check_leaving();
+    }
+
+    /// Closes everything at once, as politely as one frame allows.
+    pub(super) fn stop(&mut self) {
+        let all: Vec<ConnId> = self.connections.ids().collect();
+        self.leaving = Some(Leaving { deadline: linger(self.now.instant), told: false });
+        for conn in all {
+            match self.connections.get(conn).map(|connection| matches!(connection.phase, Phase::Live(_))) {
+                Some(true) => self.close(conn, CloseCode::GoingAway),
+                Some(false) => self.begin_closing(conn, false),
+                None => {}
+            }
+        }
+        self.check_leaving();
+    }
+
+    /// Says once that nothing is left, or that the time is over.
+    pub(super) fn check_leaving(&mut self) {
+        let Some(leaving) = &mut self.leaving else { return };
+        if !leaving.told && (self.connections.len() == 0 || leaving.deadline <= self.now.instant) {
+            leaving.told = true;
+            self.outputs.push_back(Output::Drained);
+        }
+        if leaving.told {
+            // Nothing more is due for the drain itself.
+            leaving.deadline = Instant::from_micros(u64::MAX);
+        }
+    }
+
+    pub(super) fn begin_sweep(&mut self, sweep: Sweep) {
+        // Leaving ends every connection, so it may take the place of any other look at them.
+        self.sweep = Some(sweep);
+    }
+
+    /// Looks at the next connections of a sweep.
+    pub(super) fn go_on_sweeping(&mut self) {
+        let Some(Sweep { slot, what }) = self.sweep else { return };
+        let end = (slot + SWEEP_STEP).min(self.connections.slots());
+        for slot in slot..end {
+            if let Some(conn) = self.connections.at(slot).map(|connection| connection.id) {
+                match what {
+                    What::Trust => self.check_trust(conn),
+                    What::Leave => self.tell_to_leave(conn),
+                }
+            }
+        }
+        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end, what });
+    }
+
+    fn check_trust(&mut self, conn: ConnId) {
+        let Some(session) = self.connections.get(conn).and_then(Connection::session) else { return };
+        if !self.auth.still_trusted(&session.identity) {
+            self.close(conn, CloseCode::Unauthorized);
+        }
+    }
+
+    fn tell_to_leave(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        match &connection.phase {
+            Phase::Http(exchange) if !exchange.is_working() && connection.outbox.is_empty() => {
+                self.drop_connection(conn);
+            }
+            Phase::Http(_) | Phase::Closing(_) => {}
+            Phase::Live(session) => {
+                let stream = session.is_stream();
+                let after = self.rng.below(self.config.drain.spread_ms + 1);
+                let grace = Duration::from_millis(self.config.drain.deadline_ms - self.config.drain.spread_ms) / 2;
+                let leave = self.now.instant + Duration::from_millis(after) + grace;
+                if !stream {
+                    self.send(conn, &ServerMessage::Reconnect { after });
+                }
+                if let Some(session) = self.session_mut(conn) {
+                    session.leave = Some(leave);
+                }
+                self.arm(conn);
+            }
+        }
+    }
+}
+
+/// The event types of a configuration.
+pub(super) fn catalog(config: &Config) -> Result<Catalog, CatalogError> {
+    let custom = config.events.types.iter().map(|own| CustomType {
+        name: own.name.clone(),
+        priority: own.priority,
+        schema: own.schema.clone(),
+    });
+    let conflate = config.events.conflate.iter().map(|rule| ConflationRule {
+        event_type: rule.type_name.clone(),
+        keys: rule.keys.clone(),
+    });
+    Catalog::new(custom.collect(), Some(conflate.collect()))
+}
+
+/// The settings of authentication in a configuration.
+pub(super) fn auth_settings(config: &Config) -> Settings {
+    Settings::from(&config.auth)
+}

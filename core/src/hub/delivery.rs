@@ -1,0 +1,299 @@
+//! Egress: from the log to the lanes, and from the lanes to the bytes that a socket can take.
+
+use std::sync::Arc;
+
+use super::connection::{Connection, Phase, Session, Transport};
+use super::{Hub, shared};
+use crate::event::Priority;
+use crate::history::{Entry, History, Record};
+use crate::lanes::{Counts, Gap, Settled, Source, Staged};
+use crate::output::Output;
+use crate::protocol::{ConnId, GapReason, Offset, PerLane, ServerMessage, event_payload};
+use crate::wire::http::sse;
+use crate::wire::{Frame, text_into};
+
+/// Bytes of a stream that are encoded ahead. Server-Sent Events carry the position in each block, so their
+/// bytes are a connection's own and are final once encoded.
+const STREAM_AHEAD: usize = 16 * 1024;
+
+impl Source for History {
+    fn first(&self, lane: Priority) -> u64 {
+        self.lane(lane).first()
+    }
+
+    fn end(&self, lane: Priority) -> u64 {
+        self.lane(lane).end()
+    }
+
+    fn evicted(&self, lane: Priority) -> Offset {
+        self.lane(lane).evicted()
+    }
+
+    fn log_end(&self) -> Offset {
+        Self::end(self)
+    }
+
+    fn offset(&self, lane: Priority, seq: u64) -> Offset {
+        entry(self, lane, seq).offset
+    }
+
+    fn frame(&self, lane: Priority, seq: u64) -> &Frame {
+        &entry(self, lane, seq).frame
+    }
+
+    fn conflation(&self, lane: Priority, seq: u64) -> Option<&str> {
+        entry(self, lane, seq).record.event.conflation()
+    }
+}
+
+fn entry(history: &History, lane: Priority, seq: u64) -> &Entry {
+    history.lane(lane).get(seq).expect("lanes drop what history has evicted before they look at it")
+}
+
+/// What a connection can write next: a few slices, in order. Dropping it without a commit changes nothing.
+#[derive(Debug)]
+pub struct Transmit<'a> {
+    hub: &'a mut Hub,
+    conn: ConnId,
+    staged: Staged,
+}
+
+impl Transmit<'_> {
+    /// The bytes in order: the rest of a frame begun earlier, replies and control frames, then events. Some
+    /// may be empty, not all of them are.
+    #[must_use]
+    pub fn slices(&self) -> [&[u8]; 3] {
+        let Some(connection) = self.hub.connections.get(self.conn) else { return [&[]; 3] };
+        let [rest, events] = self.hub.lanes.slices(connection.lanes, self.staged);
+        [rest, connection.outbox.bytes(), events]
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slices().iter().map(|slice| slice.len()).sum()
+    }
+
+    /// Whether there is nothing to write; never so for what a poll gave.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes note that the socket took the first `written` bytes. Says whether it took all.
+    pub fn commit(self, written: usize) -> bool {
+        let all = self.len();
+        assert!(written <= all, "no more is committed than was given");
+        self.hub.commit(self.conn, self.staged, written);
+        written == all
+    }
+}
+
+impl Hub {
+    /// The next bytes to write on a connection, about `budget` of them, or none where there is nothing to
+    /// write at the moment. Events are chosen here, as late as possible.
+    #[must_use]
+    pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
+        let connection = self.connections.get_mut(conn)?;
+        let settled = match connection.phase {
+            Phase::Live(_) => self.settle(conn),
+            _ => Settled::Ready,
+        };
+        if self.is_stream(conn) {
+            self.encode_stream(conn, budget.min(STREAM_AHEAD), settled);
+        }
+        let connection = self.connections.get_mut(conn)?;
+        let room = budget.saturating_sub(connection.outbox.len());
+        let staged = if room == 0 || !connection.session().is_some_and(|session| !session.is_stream()) {
+            Staged::NOTHING
+        } else {
+            self.lanes.stage(connection.lanes, &self.history, room, settled == Settled::Hold)
+        };
+        let [rest, events] = self.lanes.slices(connection.lanes, staged);
+        if rest.is_empty() && events.is_empty() && connection.outbox.is_empty() {
+            connection.pending = false;
+            if settled != Settled::Ready {
+                self.wake(conn);
+            }
+            return None;
+        }
+        Some(Transmit { hub: self, conn, staged })
+    }
+
+    /// Tells the shell, once, that a connection has something to send.
+    pub(super) fn wake(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            wake(connection, &mut self.outputs);
+        }
+    }
+
+    /// Takes an event into history and queues it for everyone whom it concerns. Nothing is written here.
+    pub(super) fn appended(&mut self, offset: Offset, record: Arc<Record>) {
+        let event = &record.event;
+        let lane = event.priority();
+        let type_id = event.type_id();
+        let frame = Frame::text(&event_payload(offset, lane, event.json()));
+        self.stats.published[type_id.index()][lane] += 1;
+        self.log_seen(&record, offset);
+        let appended = self.now.instant;
+        let seq = self.history.append(Entry { offset, record: Arc::clone(&record), frame, appended });
+        let Self { index, connections, lanes, history, outputs, catalog, .. } = self;
+        index.matching(catalog.name(type_id), record.event.fields(), |members| {
+            for member in members {
+                if offset <= member.from {
+                    continue;
+                }
+                let Some(connection) = connections.at_mut(member.slot) else { continue };
+                lanes.push(&mut connection.lanes, lane, seq, &*history);
+                wake(connection, outputs);
+            }
+        });
+    }
+
+    /// Catches up, and tells of what history has lost.
+    fn settle(&mut self, conn: ConnId) -> Settled {
+        let mut gaps = std::mem::take(&mut self.gaps);
+        let Self { connections, lanes, history, index, catalog, .. } = self;
+        let settled = match connections.get_mut(conn) {
+            Some(Connection { phase: Phase::Live(session), lanes: id, .. }) if !id.is_idle() => {
+                let session = &**session;
+                let matches = |lane, seq| {
+                    let entry = entry(history, lane, seq);
+                    let event = &entry.record.event;
+                    let name = catalog.name(event.type_id());
+                    session.subscriptions.iter().any(|subscription| {
+                        subscription.from < entry.offset
+                            && index.definition_matches(subscription.place.definition(), name, event.fields())
+                    })
+                };
+                lanes.settle(id, &*history, matches, &mut gaps)
+            }
+            _ => Settled::Ready,
+        };
+        for gap in gaps.drain(..) {
+            self.stats.gaps_expired += 1;
+            self.tell_gap(conn, gap);
+        }
+        self.gaps = gaps;
+        settled
+    }
+
+    fn tell_gap(&mut self, conn: ConnId, Gap { lane, after, until }: Gap) {
+        let message = ServerMessage::Gap { lane, after: Some(after), until, reason: GapReason::Expired };
+        self.send_gap(conn, &message);
+    }
+
+    /// Appends a gap in the form of the connection's transport.
+    pub(super) fn send_gap(&mut self, conn: ConnId, message: &ServerMessage<'_>) {
+        if self.is_stream(conn) {
+            self.stream_block(conn, Some("gap"), Some(&message.to_json()));
+        } else {
+            self.send(conn, message);
+        }
+    }
+
+    /// Appends a reply to a WebSocket connection's outbox.
+    pub(super) fn send(&mut self, conn: ConnId, message: &ServerMessage<'_>) {
+        self.send_json(conn, &message.to_json());
+    }
+
+    pub(super) fn send_json(&mut self, conn: ConnId, json: &str) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.outbox.append(|out| text_into(out, json));
+            wake(connection, &mut self.outputs);
+        }
+    }
+
+    fn is_stream(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).and_then(Connection::session).is_some_and(Session::is_stream)
+    }
+
+    /// Encodes the next events of a stream, once everything encoded before is written.
+    fn encode_stream(&mut self, conn: ConnId, budget: usize, settled: Settled) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if !connection.outbox.is_empty() || settled == Settled::Hold {
+            return;
+        }
+        let lanes = connection.lanes;
+        let staged = self.lanes.stage(lanes, &self.history, budget, false);
+        let chosen: Vec<(Priority, u64)> = self.lanes.chosen(staged).collect();
+        let mut position = self.lanes.position(lanes, &self.history);
+        for (lane, seq) in chosen {
+            let entry = entry(&self.history, lane, seq);
+            position[lane] = entry.offset;
+            let frame = entry.frame.clone();
+            let payload = String::from_utf8_lossy(frame.payload()).into_owned();
+            self.stream_block_at(conn, &position, None, Some(&payload));
+        }
+        let all = self.lanes.slices(lanes, staged).iter().map(|slice| slice.len()).sum();
+        self.commit_lanes(conn, staged, all);
+    }
+
+    /// Appends one block with the stream's position as its id.
+    pub(super) fn stream_block(&mut self, conn: ConnId, event: Option<&str>, data: Option<&str>) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let position = self.lanes.position(connection.lanes, &self.history);
+        self.stream_block_at(conn, &position, event, data);
+    }
+
+    fn stream_block_at(
+        &mut self,
+        conn: ConnId,
+        position: &PerLane<Offset>,
+        event: Option<&str>,
+        data: Option<&str>,
+    ) {
+        let Some(epoch) = self.history.epoch() else { return };
+        let PerLane { critical, high, normal, low } = position;
+        let id = format!("{}.{critical}.{high}.{normal}.{low}", epoch.as_str());
+        let mut block = Vec::with_capacity(id.len() + data.map_or(0, str::len) + 32);
+        sse::block(&mut block, Some(&id), event, data);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(Transport::Stream(framing)) = connection.session().map(|session| &session.transport) else {
+            return;
+        };
+        let framing = *framing;
+        connection.outbox.append(|out| framing.part(out, &block));
+        wake(connection, &mut self.outputs);
+    }
+
+    fn commit(&mut self, conn: ConnId, staged: Staged, written: usize) {
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        self.stats.bytes_sent += written as u64;
+        if 0 < written {
+            connection.took = now;
+        }
+        let [rest, _] = self.lanes.slices(connection.lanes, staged);
+        let (rest, replies) = (rest.len(), connection.outbox.len());
+        let of_rest = written.min(rest);
+        let of_replies = (written - of_rest).min(replies);
+        connection.outbox.consume(of_replies);
+        let of_events = written - of_rest - of_replies;
+        if 0 < of_rest || 0 < of_events {
+            self.commit_lanes(conn, staged, of_rest + of_events);
+        }
+        if 0 < of_replies {
+            self.unblock(conn);
+        }
+    }
+
+    fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {
+        let now = self.now.instant;
+        let Self { connections, lanes, history, stats, .. } = self;
+        let Some(connection) = connections.get_mut(conn) else { return Counts::default() };
+        lanes.commit(&mut connection.lanes, &*history, staged, written, |lane, seq| {
+            let entry = entry(history, lane, seq);
+            stats.delivered[entry.record.event.type_id().index()][lane] += 1;
+            stats.latency.record(now.since(entry.record.accepted));
+        })
+    }
+}
+
+/// Tells the shell, once, that a connection has something to send.
+pub(super) fn wake(connection: &mut Connection, outputs: &mut shared::Outputs) {
+    if !connection.pending {
+        connection.pending = true;
+        outputs.push_back(Output::Transmit(connection.id));
+    }
+}

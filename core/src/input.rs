@@ -1,0 +1,105 @@
+//! Everything that goes into a hub. A test, a fuzz case and a recorded run are lists of these with
+//! their times.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::KeySet;
+use crate::history::Record;
+use crate::protocol::{ConnId, Epoch, Offset, RequestId};
+
+/// Who is at the other end, as the shell's socket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// Which listener took the connection.
+    pub listener: Listener,
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// Everything.
+    All,
+    /// Everything but what is for operators, which has a listener of its own.
+    Public,
+    /// Only what is for operators.
+    Operators,
+}
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection was accepted. The shell names it, with a slot that is free.
+    Accepted {
+        /// The connection's name from here on.
+        conn: ConnId,
+        /// Who it is.
+        peer: Peer,
+    },
+    /// Bytes arrived.
+    Received {
+        /// On which connection.
+        conn: ConnId,
+        /// All of them are taken.
+        bytes: &'a [u8],
+    },
+    /// The peer sends nothing more, but may still read.
+    Ended {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// The socket is gone.
+    Closed {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// The log is open: everything up to `begin` is past.
+    LogOpened {
+        /// The log's epoch.
+        epoch: Epoch,
+        /// The newest offset before what follows.
+        begin: Offset,
+    },
+    /// Everything that the log still holds has been appended: the hub may serve.
+    LogLoaded,
+    /// An event is in the log. Offsets ascend strictly; this alone decides what is delivered.
+    Appended {
+        /// Its place.
+        offset: Offset,
+        /// The event.
+        record: Arc<Record>,
+    },
+    /// What became of an [`Output::Append`](crate::Output::Append).
+    AppendResult {
+        /// Which one.
+        request: RequestId,
+        /// Its offset, or that the log did not take it.
+        result: Result<Offset, LogUnavailable>,
+    },
+    /// Publish an event from inside the process, with every right.
+    Publish {
+        /// Names the answer, [`Output::Published`](crate::Output::Published).
+        request: RequestId,
+        /// The publisher's name in deduplication.
+        publisher: &'a str,
+        /// The event as JSON.
+        event: &'a str,
+    },
+    /// Tokens are verified with these keys from here on; live connections are looked at anew.
+    KeysReplaced(KeySet),
+    /// The instance leaves: no new connections, and those there are told to reconnect elsewhere.
+    Drain,
+    /// The instance ends at once.
+    Stop,
+    /// Time has passed: some deadline may be due, some work may be left.
+    Timeout,
+    /// How long the shell's last turn took, for the metrics.
+    TurnTook(Duration),
+}
+
+/// The log did not take an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogUnavailable;

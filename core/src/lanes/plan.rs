@@ -1,0 +1,297 @@
+//! What goes next on a connection: the scheduler, and the shared runs of bytes it fills.
+//!
+//! A plan is a function of what is queued and of the lanes' clocks, and nothing of it is kept until bytes
+//! are committed. Connections that have the same queued get the same plan, so the bytes of a plan
+//! are gathered once and every connection of the group is served from them.
+
+use super::queue::{NodePool, Run};
+use super::{InFlight, Lanes, LanesId, Source, State, index};
+use crate::event::Priority;
+use crate::wire::Frame;
+
+/// Plans kept for connections yet to be served; groups beyond these gather their bytes again.
+const PLANS: usize = 8;
+/// Queues of more runs than this are too particular to be anyone else's.
+const KEY_RUNS_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    lane: Priority,
+    run: Run,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// What was queued when the plan was made; empty where the plan is nobody else's.
+    key: Vec<Segment>,
+    clock: [u64; 3],
+    budget: usize,
+    /// What is chosen, in order.
+    chosen: Vec<Segment>,
+    clock_after: [u64; 3],
+    frames: u32,
+    /// The only frame of a plan of one, which needs no gathering.
+    single: Option<Frame>,
+    bytes: Vec<u8>,
+}
+
+/// The plans of the current turn, and the scheduler's weights.
+#[derive(Debug)]
+pub(super) struct PlanCache {
+    plans: [Plan; PLANS],
+    next: usize,
+    weights: [u32; 3],
+}
+
+impl PlanCache {
+    pub(super) fn new(weights: [u32; 3]) -> Self {
+        Self { plans: Default::default(), next: 0, weights }
+    }
+}
+
+/// What was handed over by a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames of which the first byte was handed over.
+    pub frames: u32,
+    /// The bytes of those frames that were handed over.
+    pub bytes: usize,
+}
+
+/// Names a staged plan until it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Staged {
+    plan: Option<u8>,
+}
+
+impl Staged {
+    /// Nothing but the frame in flight.
+    pub(crate) const NOTHING: Self = Self { plan: None };
+}
+
+impl Lanes {
+    /// Chooses what goes next, up to about `budget` bytes and at least one frame. Changes nothing that a
+    /// client could see. `Hold` forbids to choose anything beyond the frame in flight.
+    pub(crate) fn stage(&mut self, id: LanesId, source: &impl Source, budget: usize, hold: bool) -> Staged {
+        let Some(index) = index(id) else { return Staged::NOTHING };
+        let state = &self.states[index];
+        if hold || state.lanes.iter().all(|lane| lane.queue.is_empty()) {
+            return Staged::NOTHING;
+        }
+        let cache = &mut self.plans;
+        let found = cache.plans.iter().position(|plan| plan.is_for(state, &self.nodes, budget));
+        let slot = found.unwrap_or_else(|| {
+            let slot = cache.next;
+            cache.next = (slot + 1) % PLANS;
+            cache.plans[slot].make(state, &self.nodes, budget, cache.weights, source);
+            slot
+        });
+        Staged { plan: u8::try_from(slot).ok() }
+    }
+
+    /// The bytes to write: the rest of the frame in flight, and those of the plan.
+    pub(crate) fn slices(&self, id: LanesId, staged: Staged) -> [&[u8]; 2] {
+        let flight = self.get(id).and_then(|state| state.in_flight.as_ref());
+        let rest = flight.map_or(&[][..], |flight| flight.frame.bytes().get(flight.sent..).unwrap_or(&[]));
+        [rest, staged.plan.map_or(&[][..], |slot| self.plans.plans[usize::from(slot)].bytes())]
+    }
+
+    /// The frames of a plan in order, as (lane, sequence number).
+    pub(crate) fn chosen(&self, staged: Staged) -> impl Iterator<Item = (Priority, u64)> + '_ {
+        let segments = staged.plan.map_or(&[][..], |slot| &self.plans.plans[usize::from(slot)].chosen);
+        segments.iter().flat_map(|segment| {
+            (segment.run.start..segment.run.start + u64::from(segment.run.len)).map(|seq| (segment.lane, seq))
+        })
+    }
+
+    /// Takes note that the kernel took `written` bytes of [`slices`](Self::slices), in order. `handed` is
+    /// told of every frame of which the first byte was taken.
+    pub(crate) fn commit(
+        &mut self,
+        id: &mut LanesId,
+        source: &impl Source,
+        staged: Staged,
+        mut written: usize,
+        mut handed: impl FnMut(Priority, u64),
+    ) -> Counts {
+        let Some(index) = index(*id) else { return Counts::default() };
+        let mut counts = Counts { frames: 0, bytes: written };
+        if let Some(flight) = &mut self.states[index].in_flight {
+            let step = written.min(flight.frame.bytes().len() - flight.sent);
+            flight.sent += step;
+            written -= step;
+            if flight.sent < flight.frame.bytes().len() {
+                return counts;
+            }
+            self.states[index].in_flight = None;
+        }
+        if let Some(slot) = staged.plan
+            && 0 < written
+        {
+            let plan = &self.plans.plans[usize::from(slot)];
+            let state = &mut self.states[index];
+            let popped = plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
+            self.waiting -= u64::from(popped);
+            counts.frames = popped;
+        }
+        self.tidy(id);
+        counts
+    }
+}
+
+impl Plan {
+    fn is_for(&self, state: &State, nodes: &NodePool, budget: usize) -> bool {
+        if self.key.is_empty() || self.clock != state.clock || self.budget != budget {
+            return false;
+        }
+        let mut key = self.key.iter();
+        for lane in Priority::ALL {
+            for run in state.lanes[lane as usize].queue.runs(nodes) {
+                if key.next() != Some(&Segment { lane, run }) {
+                    return false;
+                }
+            }
+        }
+        key.next().is_none()
+    }
+
+    fn make(&mut self, state: &State, nodes: &NodePool, budget: usize, weights: [u32; 3], source: &impl Source) {
+        self.key.clear();
+        for lane in Priority::ALL {
+            let runs = state.lanes[lane as usize].queue.runs(nodes);
+            self.key.extend(runs.take(KEY_RUNS_MAX + 1).map(|run| Segment { lane, run }));
+        }
+        if KEY_RUNS_MAX < self.key.len() {
+            self.key.clear();
+        }
+        (self.clock, self.budget) = (state.clock, budget);
+        self.choose(state, nodes, budget, weights, source);
+        self.gather(source);
+    }
+
+    fn choose(&mut self, state: &State, nodes: &NodePool, budget: usize, weights: [u32; 3], source: &impl Source) {
+        self.chosen.clear();
+        self.frames = 0;
+        let mut clock = state.clock;
+        let mut ahead = Priority::ALL.map(|lane| {
+            let runs = state.lanes[lane as usize].queue.runs(nodes);
+            runs.flat_map(|run| run.start..run.start + u64::from(run.len)).peekable()
+        });
+        let mut bytes = 0;
+        loop {
+            let waiting = [0, 1, 2, 3].map(|lane: usize| ahead[lane].peek().is_some());
+            let Some(lane) = next_lane(waiting, clock) else { break };
+            let Some(&seq) = ahead[lane as usize].peek() else { break };
+            let len = source.frame(lane, seq).bytes().len();
+            if 0 < bytes && budget < bytes + len {
+                break;
+            }
+            bytes += len;
+            ahead[lane as usize].next();
+            self.choose_one(lane, seq);
+            let waiting = [0, 1, 2, 3].map(|lane: usize| ahead[lane].peek().is_some());
+            advance(&mut clock, weights, lane, len, waiting);
+        }
+        self.clock_after = clock;
+    }
+
+    fn choose_one(&mut self, lane: Priority, seq: u64) {
+        self.frames += 1;
+        if let Some(last) = self.chosen.last_mut()
+            && last.lane == lane
+            && last.run.start + u64::from(last.run.len) == seq
+        {
+            last.run.len += 1;
+            return;
+        }
+        self.chosen.push(Segment { lane, run: Run { start: seq, len: 1 } });
+    }
+
+    fn gather(&mut self, source: &impl Source) {
+        self.bytes.clear();
+        self.single = None;
+        if let [Segment { lane, run: Run { start, len: 1 } }] = self.chosen[..] {
+            self.single = Some(source.frame(lane, start).clone());
+            return;
+        }
+        for segment in &self.chosen {
+            for seq in segment.run.start..segment.run.start + u64::from(segment.run.len) {
+                self.bytes.extend_from_slice(source.frame(segment.lane, seq).bytes());
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.single.as_ref().map_or(&self.bytes, Frame::bytes)
+    }
+
+    /// Pops what `written` bytes cover; a frame covered in part becomes the one in flight.
+    fn commit(
+        &self,
+        state: &mut State,
+        nodes: &mut NodePool,
+        weights: [u32; 3],
+        source: &impl Source,
+        mut written: usize,
+        handed: &mut impl FnMut(Priority, u64),
+    ) -> u32 {
+        if written == self.bytes().len() {
+            for segment in &self.chosen {
+                let lane = &mut state.lanes[segment.lane as usize];
+                lane.queue.pop(nodes, segment.run.len);
+                let last = segment.run.start + u64::from(segment.run.len) - 1;
+                lane.passed = source.offset(segment.lane, last);
+                (segment.run.start..=last).for_each(|seq| handed(segment.lane, seq));
+            }
+            state.clock = self.clock_after;
+            return self.frames;
+        }
+        let mut popped = 0;
+        for segment in &self.chosen {
+            for seq in segment.run.start..segment.run.start + u64::from(segment.run.len) {
+                if written == 0 {
+                    return popped;
+                }
+                let frame = source.frame(segment.lane, seq);
+                let lane = &mut state.lanes[segment.lane as usize];
+                lane.queue.pop(nodes, 1);
+                lane.passed = source.offset(segment.lane, seq);
+                handed(segment.lane, seq);
+                popped += 1;
+                let len = frame.bytes().len();
+                let waiting = [0, 1, 2, 3].map(|lane: usize| !state.lanes[lane].queue.is_empty());
+                advance(&mut state.clock, weights, segment.lane, len, waiting);
+                if written < len {
+                    state.in_flight = Some(InFlight { frame: frame.clone(), sent: written });
+                    return popped;
+                }
+                written -= len;
+            }
+        }
+        popped
+    }
+}
+
+/// The lane that goes next: `critical`, else the one whose clock is least, the more urgent at a tie.
+fn next_lane(waiting: [bool; 4], clock: [u64; 3]) -> Option<Priority> {
+    if waiting[0] {
+        return Some(Priority::Critical);
+    }
+    let shared = [Priority::High, Priority::Normal, Priority::Low];
+    shared.into_iter().filter(|lane| waiting[*lane as usize]).min_by_key(|lane| clock[*lane as usize - 1])
+}
+
+/// Charges a frame to its lane and lets all clocks run down to the least that still waits, so that a lane
+/// that pauses is owed nothing and owes what it overdrew.
+fn advance(clock: &mut [u64; 3], weights: [u32; 3], lane: Priority, len: usize, waiting: [bool; 4]) {
+    if lane != Priority::Critical {
+        let index = lane as usize - 1;
+        clock[index] += ((len as u64) << 10) / u64::from(weights[index].max(1));
+    }
+    let least = (0..3).filter(|index| waiting[index + 1]).map(|index| clock[index]).min();
+    match least {
+        Some(least) => clock.iter_mut().for_each(|clock| *clock = clock.saturating_sub(least)),
+        None => *clock = [0; 3],
+    }
+}
+
