@@ -1,6 +1,8 @@
 //! The attributes of an event: CloudEvents 1.0 with the rules of PROTOCOL §1. What is read here and the JSON
 //! Schema of it stand side by side, since they say the same.
 
+use std::fmt;
+
 use serde_json::{Number, Value, json};
 
 use super::catalog::{Catalog, TypeId};
@@ -60,7 +62,7 @@ impl<'d> Attributes<'d> {
             id: reader.text("id", ID_CHARS_MAX),
             source: reader.source(),
             event_type: reader.event_type(catalog),
-            time: reader.check("time", is_timestamp, &format!("must be {}", Kind::Timestamp)),
+            time: reader.check("time", is_timestamp, format_args!("must be {}", Kind::Timestamp)),
             subject: reader.text("subject", URI_CHARS_MAX),
             has_content_type: media_type.is_some(),
             priority: reader.priority(),
@@ -90,12 +92,17 @@ impl<'d> Reader<'d, '_> {
         }
     }
 
-    fn fault(&mut self, name: &str, message: &str) {
+    fn fault(&mut self, name: &str, message: impl fmt::Display) {
         self.faults.push(Place::Key(&Place::Root, name), message);
     }
 
     /// The attribute where it is `legal`; a fault with `message` where it is not.
-    fn check(&mut self, name: &str, legal: impl Fn(&str) -> bool, message: &str) -> Option<&'d str> {
+    fn check(
+        &mut self,
+        name: &str,
+        legal: impl Fn(&str) -> bool,
+        message: impl fmt::Display,
+    ) -> Option<&'d str> {
         let text = self.given(name)?;
         if legal(text) {
             return Some(text);
@@ -106,7 +113,7 @@ impl<'d> Reader<'d, '_> {
 
     fn text(&mut self, name: &str, max: usize) -> Option<&'d str> {
         let legal = |text: &str| !text.is_empty() && text.chars().nth(max).is_none();
-        self.check(name, legal, &format!("must have 1 to {max} characters"))
+        self.check(name, legal, format_args!("must have 1 to {max} characters"))
     }
 
     fn source(&mut self) -> Option<&'d str> {
@@ -128,7 +135,7 @@ impl<'d> Reader<'d, '_> {
                 let name = self.given("type")?;
                 let id = catalog.id(name);
                 if id.is_none() {
-                    self.fault("type", &format!("{:?} is not a known event type", cut(name, 64)));
+                    self.fault("type", format_args!("{:?} is not a known event type", cut(name, 64)));
                 }
                 id
             }

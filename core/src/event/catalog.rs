@@ -10,7 +10,7 @@ use super::fault::cut;
 use super::filter::is_data_path;
 use super::pattern::is_type_name;
 use super::priority::Priority;
-use super::schema::schema_id;
+use super::schema::{DOCUMENT_ID, schema_id};
 use super::types::{TYPES, TypeSpec};
 
 /// An event type, as an index in the [`Catalog`] that gave it: built-in types first, then the application's.
@@ -194,6 +194,7 @@ impl Catalog {
     /// What GET /v1/schema serves must be a schema, too, and mean what the schemas mean alone.
     fn check_document(&self) -> Result<(), CatalogError> {
         let mut ids: Vec<String> = self.types.iter().filter_map(schema_id).collect();
+        ids.push(DOCUMENT_ID.to_owned());
         ids.sort();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(CatalogError::SchemaId(pair[0].clone()));

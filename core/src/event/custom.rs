@@ -1,7 +1,7 @@
 //! Event types that the application adds: a name, a priority and a JSON Schema of the data. A schema is
 //! self-contained; nothing is ever fetched for it.
 
-use jsonschema::{PatternOptions, ReferencingError, ValidationError, ValidationOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::catalog::CatalogError;
@@ -16,8 +16,8 @@ pub struct CustomType {
     pub name: String,
     /// The priority of an event that does not choose its own.
     pub priority: Priority,
-    /// JSON Schema of the data, draft 2020-12 unless its `$schema` says another. Formats are checked;
-    /// patterns are those that run in linear time (no look-around, no back-references).
+    /// JSON Schema of the data: draft 2020-12, unless its `$schema` names draft 6 or a later one. Formats are
+    /// checked; patterns are those that run in linear time (no look-around, no back-references).
     pub schema: Value,
 }
 
@@ -32,6 +32,11 @@ impl CustomShape {
     /// Compiles the schema of the type `name`.
     pub(super) fn new(name: &str, schema: Value) -> Result<Self, CatalogError> {
         let validator = options().build(&schema).map_err(|error| refused(name, &error))?;
+        if validator.draft() == Draft::Draft4 {
+            let reason =
+                "draft 4 cannot stand in the document of all schemas; use draft 6 or later".to_owned();
+            return Err(CatalogError::Schema { name: name.to_owned(), reason });
+        }
         Ok(Self { schema, validator })
     }
 

@@ -7,6 +7,9 @@ use super::attributes;
 use super::catalog::{Catalog, DataShape, Known};
 use super::types::TypeSpec;
 
+/// The `$id` of the document.
+pub(super) const DOCUMENT_ID: &str = "urn:tidings:event";
+
 impl Catalog {
     /// The JSON Schema document of an event as publishers send it: the attributes, and one definition under
     /// `$defs` for the data of each type, named after the type.
@@ -28,7 +31,7 @@ impl Catalog {
         }
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$id": "urn:tidings:event",
+            "$id": DOCUMENT_ID,
             "title": "Tidings event",
             "description": "An event as publishers send it: a CloudEvents 1.0 object, its data by its type.",
             "type": "object",
@@ -64,12 +67,8 @@ fn data_schema(known: &Known) -> Value {
 pub(super) fn schema_id(known: &Known) -> Option<String> {
     let DataShape::Custom(custom) = &known.shape else { return None };
     let own = custom.schema.as_object()?.get("$id").and_then(Value::as_str);
-    Some(
-        own.map_or_else(
-            || format!("urn:tidings:type:{}", known.name),
-            |id| id.trim_end_matches('#').to_owned(),
-        ),
-    )
+    let own = own.map(|id| id.trim_end_matches('#')).filter(|id| !id.is_empty());
+    Some(own.map_or_else(|| format!("urn:tidings:type:{}", known.name), str::to_owned))
 }
 
 fn built_in_schema(spec: &TypeSpec) -> Value {

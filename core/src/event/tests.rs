@@ -345,6 +345,8 @@ fn a_catalog_refuses_what_it_cannot_stand_for() {
         json!({ "pattern": "(" }),
         json!({ "pattern": "(?=a)" }),
         json!({ "$ref": "#/nowhere" }),
+        json!({ "$schema": "http://json-schema.org/draft-04/schema#" }),
+        json!({ "$schema": "https://example.com/own" }),
     ] {
         assert!(matches!(refused(vec![custom("a.b", schema)]), CatalogError::Schema { .. }));
     }
@@ -369,7 +371,9 @@ fn schemas_of_other_drafts_and_with_ids_mean_the_same_alone_and_in_the_document(
         "properties": { "line": { "$ref": "line" } },
         "$defs": { "line": { "$id": "line", "type": "object", "required": ["n"] } },
     });
-    let catalog = Catalog::new(vec![custom("a.older", older), custom("a.named", named)], None).unwrap();
+    let types = [("a.older", older), ("a.named", named)];
+    let types = types.map(|(name, schema)| custom(name, schema)).to_vec();
+    let catalog = Catalog::new(types, None).unwrap();
     let validator = custom::options().build(&catalog.schema()).unwrap();
     for name in ["a.older", "a.named"] {
         for (line, valid) in [(json!({ "n": 1 }), true), (json!({}), false), (json!(1), false)] {
