@@ -124,7 +124,7 @@ impl Authenticator {
 
     /// Whether an identity given earlier would be given again, its times aside: its key is in the set and
     /// still allows the algorithm it was used with, and no revocation covers it. So live connections are
-    /// verified anew without keeping their tokens.
+    /// verified anew without keeping their tokens. The name of a key does not matter here, only the key.
     #[must_use]
     pub fn still_trusted(&self, identity: &Identity) -> bool {
         self.keys.allows(identity.verified()) && !self.revocations.covers(identity)
