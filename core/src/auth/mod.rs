@@ -92,10 +92,7 @@ impl Authenticator {
     /// # Errors
     /// The first rule that the token breaks.
     pub fn verify(&mut self, token: &str, now: UnixTime) -> Result<Arc<Identity>, TokenError> {
-        // What cannot be in the cache is not worth a digest.
-        if TOKEN_MAX < token.len() {
-            return Err(TokenError::TooLong);
-        }
+        token::check_len(token)?;
         let digest = TokenDigest::of(token);
         let cached = self.cache.get(&digest);
         let known = cached.is_some();
