@@ -1,1 +1,159 @@
-//! auth
+//! Authentication: keys, tokens, grants, API keys, origins, revocation. Everything that decides who a
+//! peer is and what it may do; nothing of how the token got here.
+//!
+//! It fails closed throughout, and its only clock is the `now` of each call.
+
+mod api_key;
+mod bounded;
+mod cache;
+mod grant;
+mod jwks;
+mod keys;
+mod origin;
+mod pem;
+mod revocation;
+mod role;
+mod settings;
+mod strict;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use api_key::ApiKey;
+pub use grant::{Grant, GrantPart, PublishDenied};
+pub use keys::{KeyError, KeyFingerprint, KeySet};
+pub use origin::Origins;
+pub use settings::{ApiKeySettings, GrantSettings, Secret, Settings, SettingsFault};
+pub use token::{Identity, TOKEN_MAX, TokenError, USER_MAX};
+
+use crate::map::Keyed;
+use crate::time::UnixTime;
+use api_key::ApiKeys;
+use cache::{Grants, TokenCache, TokenDigest};
+use revocation::Revocations;
+use role::Roles;
+use settings::Faults;
+use token::ClaimRules;
+
+/// Verifies tokens and API keys.
+///
+/// ```
+/// use tidings_core::auth::{Authenticator, Settings, TokenError};
+/// use tidings_core::{map::Keyed, time::UnixTime};
+///
+/// let settings = Settings { jwt_secret: Some("a secret of thirty-two bytes, or more".into()), ..Settings::default() };
+/// let keys = settings.keys().unwrap();
+/// let mut authenticator = Authenticator::new(settings, keys, Keyed::new([1, 2])).unwrap();
+/// let refused = authenticator.verify("not.a.token", UnixTime::from_secs(1_790_000_000));
+/// assert_eq!(refused, Err(TokenError::Malformed));
+/// ```
+#[derive(Debug)]
+pub struct Authenticator {
+    keys: KeySet,
+    rules: ClaimRules,
+    api_keys: ApiKeys,
+    query_token: bool,
+    cookie: Option<String>,
+    cache: TokenCache,
+    grants: Grants,
+    revocations: Revocations,
+}
+
+impl Authenticator {
+    /// An authenticator by `settings`, with `keys` ([`Settings::keys`], and what the shell adds to them).
+    /// Without keys no token is good until [`Self::replace_keys`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    #[expect(clippy::needless_pass_by_value, reason = "nobody needs the settings, with their secrets, after")]
+    pub fn new(settings: Settings, keys: KeySet, keyed: Keyed) -> Result<Self, Vec<SettingsFault>> {
+        let mut faults = Faults::default();
+        settings.check(&mut faults);
+        let roles = Roles::new(&settings, &mut faults);
+        let api_keys = ApiKeys::new(&settings.api_keys, &mut faults);
+        faults.or(())?;
+        Ok(Self {
+            keys,
+            rules: ClaimRules::new(&settings, roles),
+            api_keys,
+            query_token: settings.query_token,
+            cookie: settings.cookie.clone(),
+            cache: TokenCache::new(settings.cache_tokens, keyed),
+            grants: Grants::new(keyed),
+            revocations: Revocations::new(settings.max_revocations, keyed),
+        })
+    }
+
+    /// Verifies a token: signature and claims, once while it is remembered; times and revocation, always.
+    ///
+    /// # Errors
+    /// The first rule that the token breaks.
+    pub fn verify(&mut self, token: &str, now: UnixTime) -> Result<Arc<Identity>, TokenError> {
+        token::check_len(token)?;
+        let digest = TokenDigest::of(token);
+        let cached = self.cache.get(&digest);
+        let known = cached.is_some();
+        let identity = match cached {
+            Some(identity) => identity,
+            None => Arc::new(token::verify(token, &self.keys, &self.rules)?),
+        };
+        if let Err(refused) = self.check_moment(&identity, now) {
+            self.cache.remove(&digest);
+            return Err(refused);
+        }
+        if known {
+            return Ok(identity);
+        }
+        let identity = Arc::new(Arc::unwrap_or_clone(identity).with_grant(|grant| self.grants.intern(grant)));
+        self.cache.insert(digest, Arc::clone(&identity));
+        Ok(identity)
+    }
+
+    /// Replaces the keys that tokens are verified with, and forgets every token verified with the old
+    /// ones. Whoever holds identities asks [`Self::still_trusted`] about them.
+    pub fn replace_keys(&mut self, keys: KeySet) {
+        self.keys = keys;
+        self.cache.clear();
+    }
+
+    /// Whether an identity given earlier would be given again, its times aside: its key is in the set and
+    /// still allows the algorithm it was used with, and no revocation covers it. So live connections are
+    /// verified anew without keeping their tokens. The name of a key does not matter here, only the key.
+    #[must_use]
+    pub fn still_trusted(&self, identity: &Identity) -> bool {
+        self.keys.allows(identity.verified()) && !self.revocations.covers(identity)
+    }
+
+    /// Refuses all tokens of `user` issued before `now`, and those that do not say when they were issued.
+    /// Where the table of revocations is full, gives the user whose revocation is forgotten for this one,
+    /// so that it can be logged.
+    pub fn revoke(&mut self, user: &str, now: UnixTime) -> Option<Arc<str>> {
+        self.revocations.revoke(user, now)
+    }
+
+    /// The publisher whose API key this is. Takes equally long whichever key it is, or none.
+    #[must_use]
+    pub fn api_key(&self, presented: &str) -> Option<&ApiKey> {
+        self.api_keys.find(presented)
+    }
+
+    /// Whether a token may come as query parameter.
+    #[must_use]
+    pub const fn query_token(&self) -> bool {
+        self.query_token
+    }
+
+    /// The cookie in which a token may come.
+    #[must_use]
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    fn check_moment(&self, identity: &Identity, now: UnixTime) -> Result<(), TokenError> {
+        identity.check_times(now)?;
+        if self.revocations.covers(identity) { Err(TokenError::Revoked) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,69 @@
+//! Verified tokens, so that a reconnect or a second request costs a digest and not a signature.
+//!
+//! An entry answers only what does not depend on the moment; whoever asks checks times and revocations
+//! again, so that a cached answer and a fresh one are always the same.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::bounded::Bounded;
+use super::grant::Grant;
+use super::token::Identity;
+use crate::map::Keyed;
+
+/// A token's name in the cache: its digest, so that no token stays in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    pub(super) fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct TokenCache(Bounded<TokenDigest, Arc<Identity>>);
+
+impl TokenCache {
+    pub(super) const fn new(capacity: usize, keyed: Keyed) -> Self {
+        Self(Bounded::new(capacity, keyed))
+    }
+
+    pub(super) fn get(&mut self, token: &TokenDigest) -> Option<Arc<Identity>> {
+        self.0.touch(token).cloned()
+    }
+
+    pub(super) fn insert(&mut self, token: TokenDigest, identity: Arc<Identity>) {
+        self.0.insert(token, identity);
+    }
+
+    pub(super) fn remove(&mut self, token: &TokenDigest) {
+        self.0.remove(token);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// One copy of each grant, shared by all that have it: most users have one of few.
+#[derive(Debug)]
+pub(super) struct Grants(Bounded<Arc<Grant>, ()>);
+
+impl Grants {
+    /// Grants that are recognised. One that is no longer merely gets a second copy.
+    const CAPACITY: usize = 1024;
+
+    pub(super) const fn new(keyed: Keyed) -> Self {
+        Self(Bounded::new(Self::CAPACITY, keyed))
+    }
+
+    pub(super) fn intern(&mut self, grant: Arc<Grant>) -> Arc<Grant> {
+        if let Some(known) = self.0.touch_key(&grant) {
+            return known;
+        }
+        self.0.insert(Arc::clone(&grant), ());
+        grant
+    }
+}

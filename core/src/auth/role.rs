@@ -1,0 +1,163 @@
+//! Roles: which claims name them, what each grants, and how a template takes values from the claims.
+//!
+//! It fails closed: a role that is not configured, and a template whose claim is missing, grant nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::grant::{FILTER_KEYS_MAX, Grant, GrantPart, claim_at};
+use super::settings::{Faults, GrantSettings, Settings};
+use crate::event::{Filter, Patterns, Priority};
+
+/// What a text in a filter begins with where it stands for a claim.
+const CLAIM: &str = "$claim";
+
+/// What tokens are granted that have no `tidings` claim.
+#[derive(Debug)]
+pub(super) struct Roles {
+    claims: Box<[String]>,
+    roles: BTreeMap<String, Template>,
+    default: Template,
+}
+
+#[derive(Debug)]
+struct Template {
+    subscribe: Patterns,
+    publish: Patterns,
+    filter: FilterTemplate,
+    max_priority: Priority,
+    admin: bool,
+}
+
+#[derive(Debug)]
+enum FilterTemplate {
+    Fixed(Filter),
+    /// Has at least one value that stands for a claim.
+    OfClaims(Map<String, Value>),
+}
+
+impl Roles {
+    pub(super) fn new(settings: &Settings, faults: &mut Faults) -> Self {
+        let roles = settings.roles.iter().map(|(name, grant)| {
+            let key = format!("auth.roles.{name}");
+            if name.is_empty() {
+                faults.push(&key, "a role has a name");
+            }
+            (name.clone(), Template::new(&key, grant, faults))
+        });
+        Self {
+            roles: roles.collect(),
+            claims: settings.role_claims.clone().into(),
+            default: Template::new("auth.default_grant", &settings.default_grant, faults),
+        }
+    }
+
+    /// What a token with these claims is granted: the union of its roles, each a whole; the default grant
+    /// where it has no role claim at all.
+    pub(super) fn grant(&self, claims: &Map<String, Value>) -> Grant {
+        let mut named = self.claims.iter().filter_map(|path| claim_at(claims, path)).peekable();
+        if named.peek().is_none() {
+            return union([&self.default], claims);
+        }
+        let names = named.flat_map(|claim| match claim {
+            Value::Array(names) => names.as_slice(),
+            name => std::slice::from_ref(name),
+        });
+        union(names.filter_map(|name| self.roles.get(name.as_str()?)), claims)
+    }
+}
+
+fn union<'a>(templates: impl IntoIterator<Item = &'a Template>, claims: &Map<String, Value>) -> Grant {
+    let (mut parts, mut admin) = (Vec::new(), false);
+    for template in templates {
+        let Some(filter) = template.filter.fill(claims) else { continue };
+        admin |= template.admin;
+        parts.push(GrantPart {
+            subscribe: template.subscribe.clone(),
+            publish: template.publish.clone(),
+            filter,
+            max_priority: template.max_priority,
+        });
+    }
+    Grant::new(parts, admin)
+}
+
+impl Template {
+    fn new(key: &str, settings: &GrantSettings, faults: &mut Faults) -> Self {
+        Self {
+            subscribe: faults.patterns(&format!("{key}.subscribe"), &settings.subscribe),
+            publish: faults.patterns(&format!("{key}.publish"), &settings.publish),
+            filter: FilterTemplate::new(&format!("{key}.filter"), &settings.filter, faults),
+            max_priority: settings.max_priority,
+            admin: settings.admin,
+        }
+    }
+}
+
+impl FilterTemplate {
+    fn new(key: &str, filter: &Map<String, Value>, faults: &mut Faults) -> Self {
+        // A template is itself a text, so as a filter it has the shape that it has once it is filled.
+        let fixed = faults.filter(key, filter);
+        let mut templates = false;
+        for (path, value) in filter {
+            for text in alternatives(value).iter().filter_map(Value::as_str) {
+                match claim_of(text) {
+                    ClaimOf::Literal => {}
+                    ClaimOf::Path(_) => templates = true,
+                    ClaimOf::Fault => faults.push(
+                        &format!("{key}.{path}"),
+                        format_args!("{text:?} is not `$claim.` with the dotted path of a claim"),
+                    ),
+                }
+            }
+        }
+        if templates { Self::OfClaims(filter.clone()) } else { Self::Fixed(fixed) }
+    }
+
+    /// The filter for a token with these claims; none where a claim is missing or no scalar.
+    fn fill(&self, claims: &Map<String, Value>) -> Option<Filter> {
+        let template = match self {
+            Self::Fixed(filter) => return Some(filter.clone()),
+            Self::OfClaims(template) => template,
+        };
+        let mut filled = Map::new();
+        for (path, value) in template {
+            let value = match value {
+                Value::Array(values) => {
+                    Value::Array(values.iter().map(|value| fill(value, claims)).collect::<Option<_>>()?)
+                }
+                value => fill(value, claims)?,
+            };
+            filled.insert(path.clone(), value);
+        }
+        Filter::from_json(&Value::Object(filled), FILTER_KEYS_MAX).ok()
+    }
+}
+
+fn fill(value: &Value, claims: &Map<String, Value>) -> Option<Value> {
+    let ClaimOf::Path(path) = value.as_str().map_or(ClaimOf::Literal, claim_of) else {
+        return Some(value.clone());
+    };
+    let claim = claim_at(claims, path)?;
+    // A claim that is `null` says that there is none; as a value it would match what belongs to nobody.
+    matches!(claim, Value::Bool(_) | Value::Number(_) | Value::String(_)).then(|| claim.clone())
+}
+
+enum ClaimOf<'a> {
+    Literal,
+    Path(&'a str),
+    Fault,
+}
+
+fn claim_of(text: &str) -> ClaimOf<'_> {
+    let Some(rest) = text.strip_prefix(CLAIM) else { return ClaimOf::Literal };
+    match rest.strip_prefix('.') {
+        Some(path) if path.split('.').all(|key| !key.is_empty()) => ClaimOf::Path(path),
+        _ => ClaimOf::Fault,
+    }
+}
+
+fn alternatives(value: &Value) -> &[Value] {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+}
