@@ -264,8 +264,9 @@ impl Reader {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             let partial = self.partial.get_or_insert_default();
-            partial.header[partial.header_len] = byte;
-            partial.header_len += 1;
+            let (held, free) = partial.header.split_at_mut(partial.header_len);
+            *free.first_mut().expect("a header of 14 bytes is complete") = byte;
+            partial.header_len = held.len() + 1;
             if let Some(header) = parse_header(self.role, &partial.header[..partial.header_len])? {
                 partial.header_len = 0;
                 self.release();

@@ -1,6 +1,7 @@
 //! A request's body, collected while it arrives. Its declared length is compared with the limit before
 //! anything is allocated, and chunks count towards it before their bytes are taken.
 
+use super::headers::is_token_byte;
 use super::{Framing, HttpError};
 
 /// What is allocated on a mere declaration; the rest grows with what arrives.
@@ -147,10 +148,6 @@ impl Body {
         self.overhead_bytes_left = self.overhead_bytes_left.checked_sub(1).ok_or(HttpError::Chunk)?;
         Ok(stage)
     }
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -47,31 +47,24 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
 
 /// Whether `text` is `uri-host [":" port]` (RFC 3986 §3.2.2) with a host that is not empty.
 pub(super) fn is_authority(text: &str) -> bool {
-    let (host, port) = if let Some(literal) = text.strip_prefix('[') {
+    let (host_valid, rest) = if let Some(literal) = text.strip_prefix('[') {
         let Some((address, rest)) = literal.split_once(']') else { return false };
-        let valid = address.parse::<std::net::Ipv6Addr>().is_ok();
-        if !valid {
-            return false;
-        }
-        match rest.strip_prefix(':') {
-            Some(port) => ("", Some(port)),
-            None if rest.is_empty() => ("", None),
-            None => return false,
-        }
+        (address.parse::<std::net::Ipv6Addr>().is_ok(), rest)
     } else {
-        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-        if host.is_empty() {
-            return false;
-        }
-        (host, port)
+        let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+        (is_reg_name(host), rest)
     };
-    let port_valid = port.is_none_or(|port| {
-        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    });
-    port_valid && is_reg_name(host)
+    host_valid && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn is_reg_name(host: &str) -> bool {
+    if host.is_empty() {
+        return false;
+    }
     let mut bytes = host.bytes();
     while let Some(byte) = bytes.next() {
         let valid = match byte {
