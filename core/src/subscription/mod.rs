@@ -6,6 +6,7 @@
 //! an event costs what it matches, not what is subscribed.
 
 mod bucket;
+mod catalog;
 mod definition;
 mod fingerprint;
 mod index;

@@ -58,8 +58,10 @@ impl<'a> Content<'a> {
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     pub(super) anchor: Anchor,
-    /// Whether the places imply that a pattern matches.
-    pub(super) implies_patterns: bool,
+    /// Whether what is found at the places passes the filter.
+    pub(super) proves_filter: bool,
+    /// Whether what is found at the places is of a type that the patterns match.
+    pub(super) proves_patterns: bool,
     levels: &'a [Fingerprint],
     path: Option<Fingerprint>,
     values: Vec<Fingerprint>,
@@ -84,9 +86,10 @@ impl<'a> Plan<'a> {
             None => vec![Fingerprint::NONE],
             Some((_, allowed)) => allowed.iter().map(|value| prints.value(value)).collect(),
         };
-        let implies_patterns = content.levels.len().saturating_mul(values.len()) <= PLACES_MAX;
-        let levels = if implies_patterns { content.levels } else { slice::from_ref(prints.any()) };
-        Self { anchor, implies_patterns, levels, path, values }
+        let proves_patterns = content.levels.len().saturating_mul(values.len()) <= PLACES_MAX;
+        let levels = if proves_patterns { content.levels } else { slice::from_ref(prints.any()) };
+        let left_to_check = content.filter.iter().count() - usize::from(matches!(anchor, Anchor::Filter(_)));
+        Self { anchor, proves_filter: left_to_check == 0, proves_patterns, levels, path, values }
     }
 
     /// The bucket of each place, in the order of the places.
