@@ -2,7 +2,8 @@
 
 use std::hash::BuildHasher;
 
-use super::definition::{Definition, Permission, Scope, filter_memory};
+use super::bucket::Checks;
+use super::definition::{Definition, Scope, Terms, filter_memory};
 use super::fingerprint::Fingerprinter;
 use super::interner::Interner;
 use super::permit::Permit;
@@ -14,7 +15,7 @@ use crate::map::Keyed;
 pub(super) struct Catalog<P> {
     keyed: Keyed,
     scopes: Interner<Scope>,
-    permissions: Interner<Permission<P>>,
+    terms: Interner<Terms<P>>,
     definitions: Interner<Definition>,
     filters_memory: usize,
     work: u64,
@@ -32,8 +33,7 @@ pub(super) struct Event<'a> {
 /// What tells definitions apart.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
-    scope: u32,
-    permission: u32,
+    terms: u32,
     filter: &'a Filter,
 }
 
@@ -42,7 +42,7 @@ impl<P: Permit> Catalog<P> {
         Self {
             keyed,
             scopes: Interner::new(),
-            permissions: Interner::new(),
+            terms: Interner::new(),
             definitions: Interner::new(),
             filters_memory: 0,
             work: 0,
@@ -69,8 +69,8 @@ impl<P: Permit> Catalog<P> {
 
     /// The patterns and the permit of a definition.
     pub(super) fn parts(&self, definition: &Definition) -> (&Patterns, &P) {
-        let permission = self.permissions.get(definition.permission);
-        (&self.scopes.get(definition.scope).patterns, &permission.permit)
+        let terms = self.terms.get(definition.terms);
+        (&self.scopes.get(terms.scope).patterns, &terms.permit)
     }
 
     /// Keeps of `candidates` those that let the event pass and that this match has not met before.
@@ -82,13 +82,11 @@ impl<P: Permit> Catalog<P> {
             }
             definition.round = event.round;
             self.work += 1;
-            self.permissions.get_mut(definition.permission).permits(
-                event.round,
-                event.type_name,
-                event.fields,
-            ) && (!definition.checks_filter || definition.filter.matches(event.fields))
+            let terms = self.terms.get_mut(definition.terms);
+            terms.permits(event.round, event.type_name, event.fields)
+                && (!definition.checks_filter || definition.filter.matches(event.fields))
                 && (!definition.checks_patterns
-                    || self.scopes.get(definition.scope).patterns.matches(event.type_name))
+                    || self.scopes.get(terms.scope).patterns.matches(event.type_name))
         });
     }
 
@@ -103,80 +101,87 @@ impl<P: Permit> Catalog<P> {
         let hash = self.keyed.hash_one(patterns);
         let found = self.scopes.find(hash, |scope| scope.patterns == *patterns);
         let scope = found.unwrap_or_else(|| self.scopes.insert(hash, Scope::new(patterns, prints)));
-        let hash = self.keyed.hash_one(permit);
-        let found = self.permissions.find(hash, |permission| permission.permit == *permit);
-        let permission =
-            found.unwrap_or_else(|| self.permissions.insert(hash, Permission::new(permit.clone())));
-        Key { scope, permission, filter }
+        let hash = self.keyed.hash_one((scope, permit));
+        let found = self.terms.find(hash, |terms| terms.scope == scope && terms.permit == *permit);
+        let terms = found.unwrap_or_else(|| {
+            self.scopes.get_mut(scope).users += 1;
+            self.terms.insert(hash, Terms::new(scope, permit.clone()))
+        });
+        Key { terms, filter }
     }
 
     /// The definition of that key.
     pub(super) fn find(&self, key: Key<'_>) -> Option<u32> {
         self.definitions.find(self.hash(key), |definition| {
-            definition.scope == key.scope
-                && definition.permission == key.permission
-                && definition.filter == *key.filter
+            definition.terms == key.terms && definition.filter == *key.filter
         })
     }
 
     /// What the places of a definition of that key follow from.
     pub(super) fn content<'a>(&'a self, key: Key<'a>) -> Content<'a> {
-        Content {
-            levels: &self.scopes.get(key.scope).levels,
-            filter: key.filter,
-            required: self.permissions.get(key.permission).permit.required(),
-        }
+        let terms = self.terms.get(key.terms);
+        let levels = &self.scopes.get(terms.scope).levels;
+        Content { levels, filter: key.filter, required: terms.permit.required() }
     }
 
     /// Stores the first definition of that key.
-    pub(super) fn insert(&mut self, key: Key<'_>, make: impl FnOnce(u32, u32, Filter) -> Definition) -> u32 {
-        self.scopes.get_mut(key.scope).users += 1;
-        self.permissions.get_mut(key.permission).users += 1;
+    pub(super) fn insert(&mut self, key: Key<'_>, make: impl FnOnce(u32, Filter) -> Definition) -> u32 {
+        self.terms.get_mut(key.terms).users += 1;
         self.filters_memory += filter_memory(key.filter);
         let hash = self.hash(key);
-        self.definitions.insert(hash, make(key.scope, key.permission, key.filter.clone()))
+        self.definitions.insert(hash, make(key.terms, key.filter.clone()))
     }
 
     /// Frees a definition, and its patterns and permit where no other one has them.
     pub(super) fn remove(&mut self, id: u32) {
         let hash = self.hash(self.definitions.get(id).key());
-        let Definition { scope, permission, filter, .. } = self.definitions.remove(hash, id);
+        let Definition { terms, filter, .. } = self.definitions.remove(hash, id);
         self.filters_memory -= filter_memory(&filter);
+        let used = self.terms.get_mut(terms);
+        used.users -= 1;
+        if used.users == 0 {
+            let hash = self.keyed.hash_one((used.scope, &used.permit));
+            let Terms { scope, .. } = self.terms.remove(hash, terms);
+            self.release_scope(scope);
+        }
+    }
+
+    fn release_scope(&mut self, scope: u32) {
         let used = self.scopes.get_mut(scope);
         used.users -= 1;
         if used.users == 0 {
             let hash = self.keyed.hash_one(&used.patterns);
             self.scopes.remove(hash, scope);
         }
-        let used = self.permissions.get_mut(permission);
-        used.users -= 1;
-        if used.users == 0 {
-            let hash = self.keyed.hash_one(&used.permit);
-            self.permissions.remove(hash, permission);
-        }
     }
 
     fn hash(&self, key: Key<'_>) -> u64 {
-        self.keyed.hash_one((key.scope, key.permission, key.filter))
+        self.keyed.hash_one((key.terms, key.filter))
     }
 
     /// Bytes held; what permits point to is not in it.
     pub(super) fn memory(&self) -> usize {
-        self.scopes.memory() + self.permissions.memory() + self.definitions.memory() + self.filters_memory
+        self.scopes.memory() + self.terms.memory() + self.definitions.memory() + self.filters_memory
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.scopes.len() == 0
-            && self.permissions.len() == 0
+            && self.terms.len() == 0
             && self.definitions.len() == 0
             && self.filters_memory == 0
+    }
+}
+
+impl<P: Permit> Checks for Catalog<P> {
+    fn check(&self, definition: u32) -> u64 {
+        self.definition(definition).check
     }
 }
 
 impl Definition {
     /// What it is interned by.
     pub(super) fn key(&self) -> Key<'_> {
-        Key { scope: self.scope, permission: self.permission, filter: &self.filter }
+        Key { terms: self.terms, filter: &self.filter }
     }
 }

@@ -17,10 +17,10 @@ pub(super) struct Definition {
     pub(super) members: Few<Member>,
     /// The last round that looked at it: an event that finds it at several places looks once.
     pub(super) round: u64,
-    /// The number of its patterns.
-    pub(super) scope: u32,
-    /// The number of its permit.
-    pub(super) permission: u32,
+    /// What tells the name of its bucket from others, where it has one place.
+    pub(super) check: u64,
+    /// The number of its patterns and permit.
+    pub(super) terms: u32,
     /// The equality it is found by.
     pub(super) anchor: Anchor,
     /// Whether being found leaves the filter to be checked.
@@ -55,7 +55,7 @@ pub(super) struct Scope {
     pub(super) patterns: Patterns,
     /// The levels of the patterns that no other one covers: a type is in at most one of them.
     pub(super) levels: Box<[Fingerprint]>,
-    /// Definitions that have it.
+    /// Terms that have it.
     pub(super) users: u32,
 }
 
@@ -67,9 +67,11 @@ impl Scope {
     }
 }
 
-/// An interned permit, and its answer for the event that is being matched.
+/// Interned patterns and permit, and the permit's answer for the event that is being matched.
 #[derive(Debug)]
-pub(super) struct Permission<P> {
+pub(super) struct Terms<P> {
+    /// The number of the patterns.
+    pub(super) scope: u32,
     pub(super) permit: P,
     /// Definitions that have it.
     pub(super) users: u32,
@@ -77,9 +79,9 @@ pub(super) struct Permission<P> {
     answer: bool,
 }
 
-impl<P: Permit> Permission<P> {
-    pub(super) fn new(permit: P) -> Self {
-        Self { permit, users: 0, round: 0, answer: false }
+impl<P: Permit> Terms<P> {
+    pub(super) fn new(scope: u32, permit: P) -> Self {
+        Self { scope, permit, users: 0, round: 0, answer: false }
     }
 
     /// Asks the permit, once a round.

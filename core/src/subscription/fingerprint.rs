@@ -2,8 +2,9 @@
 //!
 //! A bucket's name is the XOR of three of them: its level (which types), its path and its value. The three
 //! are hashed apart under one secret key, so each part of an event is hashed once however many levels are
-//! probed. Two buckets share a name by a chance of 2^-128; what would follow is a superfluous delivery, since
-//! a permit is always asked in full.
+//! probed. The index compares 96 bits, so two
+//! buckets are mistaken by a chance of 2^-96; what would follow is a superfluous delivery, since a permit is
+//! always asked in full.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::BitXor;
@@ -24,6 +25,11 @@ impl Fingerprint {
     /// Bits for a hash table that finds by fingerprint.
     pub(super) const fn bits(self) -> u64 {
         self.0
+    }
+
+    /// What those bits do not tell.
+    pub(super) const fn check(self) -> u64 {
+        self.1
     }
 }
 

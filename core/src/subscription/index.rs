@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::bucket::{Buckets, Posting, Routes};
+use super::bucket::{Buckets, Found, Posting, Routes};
 use super::catalog::{Catalog, Event, Key};
 use super::definition::{Definition, DefinitionId, Positions};
 use super::fingerprint::{Fingerprint, Fingerprinter};
@@ -163,19 +163,24 @@ impl<P: Permit> Index<P> {
     /// Goes through the buckets named in the scratch and empties it.
     fn visit_buckets(&mut self, event: Event<'_>, visit: &mut impl FnMut(&[Member])) {
         let Self { catalog, buckets, names, found, .. } = self;
-        let mut visit_found = |found: &mut Vec<u32>| {
-            catalog.retain_passing(found, event);
-            found.drain(..).for_each(|id| visit(catalog.definition(id).members.as_slice()));
-        };
         for name in names.drain(..) {
-            for posting in buckets.visit(name, event.round) {
-                if found.len() == BATCH {
-                    visit_found(found);
+            match buckets.visit(name, event.round, catalog) {
+                Found::Nothing => {}
+                Found::Alone(definition) => found.push(definition),
+                Found::List(near, far) => {
+                    for part in [near, far].into_iter().flat_map(|part| part.chunks(BATCH)) {
+                        if BATCH < found.len() + part.len() {
+                            visit_found(catalog, found, event, visit);
+                        }
+                        found.extend(part.iter().map(|posting| posting.definition));
+                    }
                 }
-                found.push(posting.definition);
+            }
+            if found.len() == BATCH {
+                visit_found(catalog, found, event, visit);
             }
         }
-        visit_found(found);
+        visit_found(catalog, found, event, visit);
     }
 
     /// Whether one definition lets an event pass: for a connection that goes through history by itself.
@@ -238,22 +243,26 @@ impl<P: Permit> Index<P> {
 
     /// Makes a definition and puts it into its buckets.
     fn define(&mut self, key: Key<'_>, member: Member) -> u32 {
-        let plan = Plan::choose(&self.prints, &self.buckets, self.catalog.content(key));
+        let plan = Plan::choose(&self.prints, &self.buckets, &self.catalog, self.catalog.content(key));
         let Plan { anchor, proves_filter, proves_patterns, .. } = plan;
         let routes: Vec<Fingerprint> = plan.routes().collect();
         let names: Vec<Fingerprint> = plan.names().collect();
-        let id = self.catalog.insert(key, |scope, permission, filter| Definition {
+        let only = if let [name] = names[..] { Some(name) } else { None };
+        let id = self.catalog.insert(key, |terms, filter| Definition {
             filter,
             members: Few::One(member),
             round: 0,
-            scope,
-            permission,
+            check: only.map_or(0, Fingerprint::check),
+            terms,
             anchor,
             checks_filter: !proves_filter,
             checks_patterns: !proves_patterns,
         });
         routes.into_iter().for_each(|route| self.routes.retain(route));
-        let insert = |(name, place)| self.buckets.insert(name, Posting { definition: id, place });
+        let insert = |(name, place)| {
+            let posting = Posting { definition: id, place };
+            self.buckets.insert(name, posting, only.is_some(), &self.catalog)
+        };
         let positions = Positions::new(names.into_iter().zip(0..).map(insert).collect());
         if let Some(reused) = self.positions.get_mut(id as usize) {
             *reused = positions;
@@ -270,7 +279,7 @@ impl<P: Permit> Index<P> {
         plan.routes().for_each(|route| self.routes.release(route));
         for (name, place) in plan.names().zip(0..) {
             let position = *position_of(&mut self.positions, Posting { definition: id, place });
-            if let Some(moved) = self.buckets.remove(name, position) {
+            if let Some(moved) = self.buckets.remove(name, position, &self.catalog) {
                 *position_of(&mut self.positions, moved) = position;
             }
         }
@@ -282,6 +291,19 @@ impl<P: Permit> Index<P> {
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
         self.members == 0 && self.catalog.is_empty() && self.buckets.is_empty() && self.routes.is_empty()
+    }
+}
+
+/// Visits what lets the event pass of the definitions found, and forgets them.
+fn visit_found<P: Permit>(
+    catalog: &mut Catalog<P>,
+    found: &mut Vec<u32>,
+    event: Event<'_>,
+    visit: &mut impl FnMut(&[Member]),
+) {
+    catalog.retain_passing(found, event);
+    for definition in found.drain(..) {
+        visit(catalog.definition(definition).members.as_slice());
     }
 }
 

@@ -12,21 +12,22 @@ pub(super) struct Interner<T> {
     table: HashTable<Entry>,
 }
 
-/// Eight bytes a value. Half of the hash suffices to find it and saves hashing all content when a table grows.
+/// Eight bytes a value. Half of the hash suffices to find it, and saves hashing content when a table grows.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    id: u32,
+pub(super) struct Entry {
+    pub(super) hash: u32,
+    pub(super) id: u32,
 }
 
 impl Entry {
-    fn new(hash: u64, id: u32) -> Self {
+    /// The entry of what has that hash and number.
+    pub(super) fn new(hash: u64, id: u32) -> Self {
         let half = u32::try_from(hash >> 32).expect("32 bits remain");
         Self { hash: half, id }
     }
 
-    /// The table takes its place from the low bits and its tag from the high ones.
-    fn bits(self) -> u64 {
+    /// What the hash table is given: it takes the place from the low bits and a tag from the high ones.
+    pub(super) fn bits(self) -> u64 {
         u64::from(self.hash) << 32 | u64::from(self.hash)
     }
 }

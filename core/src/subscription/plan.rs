@@ -5,7 +5,7 @@
 
 use std::slice;
 
-use super::bucket::Buckets;
+use super::bucket::{Buckets, Checks};
 use super::fingerprint::{Fingerprint, Fingerprinter};
 use crate::event::{Filter, Scalar};
 
@@ -69,10 +69,15 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// The places under the most selective equality, as the buckets are at this moment.
-    pub(super) fn choose(prints: &'a Fingerprinter, buckets: &Buckets, content: Content<'a>) -> Self {
+    pub(super) fn choose(
+        prints: &'a Fingerprinter,
+        buckets: &Buckets,
+        checks: &impl Checks,
+        content: Content<'a>,
+    ) -> Self {
         let plans = content.candidates().map(|anchor| Plan::of(prints, content, anchor));
         let best = plans.min_by_key(|plan| {
-            let longest = plan.names().map(|name| buckets.len_of(name)).max();
+            let longest = plan.names().map(|name| buckets.len_of(name, checks)).max();
             (longest, plan.names().count())
         });
         best.unwrap_or_else(|| Plan::of(prints, content, Anchor::None))
