@@ -1,2 +1,3 @@
 //! The command line of Tidings.
+mod settings;
 fn main() {}
