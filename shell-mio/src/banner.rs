@@ -82,7 +82,10 @@ mod tests {
         let settings = load(&sources).unwrap();
         assert_eq!(text(&settings).lines().count(), 1);
         let dev = text(&settings.for_development(Secret::new("")).unwrap());
-        assert!(dev.contains("ws://127.0.0.1:8080/ws?token=ey") && dev.contains("curl http://127.0.0.1:8080/v1/events"));
+        assert!(
+            dev.contains("ws://127.0.0.1:8080/ws?token=ey")
+                && dev.contains("curl http://127.0.0.1:8080/v1/events")
+        );
         assert!(!dev.contains("0123456789abcdef"));
     }
 }

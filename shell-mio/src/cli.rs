@@ -138,7 +138,8 @@ impl From<Vec<Fault>> for Failure {
 /// Writes one line to standard output, at once.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written =
+        out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::Failed(format!("standard output: {error}")),

@@ -31,7 +31,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     };
     print("ok")?;
     let changed = settings.changed();
-    let width = changed.iter().map(|(name, value, _)| name.len() + value.to_string().len()).max().unwrap_or(0);
+    let width =
+        changed.iter().map(|(name, value, _)| name.len() + value.to_string().len()).max().unwrap_or(0);
     for (name, value, place) in &changed {
         let padding = width.min(60).saturating_sub(name.len() + value.to_string().len());
         print(&format!("{name} = {value}{:padding$}  # {place}", ""))?;

@@ -16,10 +16,10 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 86_400_000,
         _ => return Err(FORM.to_owned()),
     };
-    number.checked_mul(millis).filter(|&ms| ms <= 100 * 366 * 86_400_000).map_or_else(
-        || Err("at most a hundred years".to_owned()),
-        |millis| Ok(Duration::from_millis(millis)),
-    )
+    number
+        .checked_mul(millis)
+        .filter(|&ms| ms <= 100 * 366 * 86_400_000)
+        .map_or_else(|| Err("at most a hundred years".to_owned()), |millis| Ok(Duration::from_millis(millis)))
 }
 
 #[cfg(test)]

@@ -60,7 +60,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = args.settings()?;
     let _logging =
         logging::start(&settings.server.log).map_err(|error| Failure::Failed(error.to_string()))?;
-    server::run(settings).map_err(|error| Failure::Failed(error.to_string()))
+    let served = server::run(settings);
+    match logging::dropped() {
+        0 => {}
+        lines => tracing::warn!(lines, "lines of the log were lost"),
+    }
+    served.map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// `len` unpredictable characters of `a-z2-7`, from the system.

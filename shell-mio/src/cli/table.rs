@@ -7,7 +7,7 @@ use tidings_core::config::{Bounds, Key, Kind};
 
 use crate::settings::{all_keys, env_name};
 
-/// The table as Markdown, a section a table.
+/// The table as Markdown.
 pub(super) fn markdown() -> String {
     let mut keys: Vec<&Key> = all_keys().collect();
     // Sections in the order of their first key, and the keys without a section first.
@@ -17,13 +17,8 @@ pub(super) fn markdown() -> String {
         let own = section(key);
         (!own.is_empty(), order.iter().position(|known| *known == own))
     });
-    let mut text = String::new();
-    let mut last = None;
+    let mut text = String::from("\n| key | default | allowed | what |\n|---|---|---|---|\n");
     for key in keys {
-        if last != Some(section(key)) {
-            last = Some(section(key));
-            text += "\n| key | default | allowed | what |\n|---|---|---|---|\n";
-        }
         let doc = key.doc.trim().replace('|', "\\|");
         let allowed = allowed(key);
         // Where the rule of the name gives the variable, it needs no words.
@@ -31,7 +26,12 @@ pub(super) fn markdown() -> String {
             name if name.contains("__") || !key.name.contains('.') => String::new(),
             name => format!(" Short: `{name}`."),
         };
-        let _ = writeln!(text, "| `{}` | {} | {allowed} | {doc}{alias} |", key.name, default(key));
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {allowed} | {doc}{alias} |",
+            key.name,
+            default(key).replace('|', "\\|")
+        );
     }
     text
 }
@@ -45,7 +45,6 @@ fn default(key: &Key) -> String {
             let texts: Vec<String> = elements.iter().map(|element| format!("`{}`", text(element))).collect();
             texts.join(", ")
         }
-        Value::Array(_) | Value::Object(_) => "see below".to_owned(),
         other => format!("`{}`", text(&other)),
     }
 }
