@@ -1,2 +1,13 @@
-//! The command line of Tidings.
-fn main() {}
+//! The server `tidings`: its command line, its settings, its logs, and the loop around the core.
+
+mod banner;
+mod cli;
+mod logging;
+mod server;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

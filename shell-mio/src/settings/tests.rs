@@ -1,0 +1,201 @@
+use std::path::PathBuf;
+
+use super::*;
+
+/// A folder of its own for one test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tidings-settings-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        std::fs::write(self.0.join(name), text).unwrap();
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sources(file: Option<PathBuf>, variables: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> Sources {
+    Sources {
+        file,
+        variables: variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        flags: flags.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect(),
+    }
+}
+
+fn faults(sources: &Sources) -> Vec<String> {
+    load(sources).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let folder = Folder::new("precedence");
+    let file = folder.write(
+        "tidings.toml",
+        "listen = '127.0.0.1:1'\n[limits]\npatterns = 1\nfragments = 1\nsubscriptions = 1\n",
+    );
+    let variables = [
+        ("TIDINGS_LISTEN", "127.0.0.1:2"),
+        ("TIDINGS_LIMITS__PATTERNS", "2"),
+        ("TIDINGS_LIMITS__FRAGMENTS", "2"),
+        ("TIDINGS_LIMITS__RECENT", ""),
+    ];
+    let flags = [("--set", "limits.patterns", "3")];
+    let settings = load(&sources(Some(file), &variables, &flags)).unwrap();
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:2");
+    let limits = &settings.config.limits;
+    assert_eq!((limits.patterns, limits.fragments, limits.subscriptions, limits.recent), (3, 2, 1, 200));
+    let changed = settings.changed();
+    let place = |name: &str| {
+        let (_, _, place) = changed.iter().find(|(key, _, _)| *key == name).unwrap();
+        place.rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(place("limits.patterns"), "--set");
+    assert_eq!(place("limits.fragments"), "TIDINGS_LIMITS__FRAGMENTS");
+    assert_eq!(place("limits.subscriptions"), "tidings.toml:5:1");
+    assert_eq!(changed.len(), 4);
+}
+
+#[test]
+fn short_names_lists_and_tables_come_from_the_environment() {
+    let variables = [
+        ("TIDINGS_JWT_SECRET", SECRET),
+        ("TIDINGS_API_KEYS", "one, two"),
+        ("TIDINGS_ORIGINS", r#"["https://a.example","https://b.example"]"#),
+        ("TIDINGS_AUTH__ROLES", r#"{"editor":{"subscribe":["content.*"]}}"#),
+        ("TIDINGS_PAGE__ENABLED", "yes"),
+        ("TIDINGS_URL", "http://elsewhere"),
+    ];
+    let settings = load(&sources(None, &variables, &[])).unwrap();
+    let auth = &settings.config.auth;
+    assert_eq!(auth.jwt_secret.as_ref().unwrap().expose(), SECRET);
+    assert_eq!(auth.api_keys.iter().map(|key| key.key.expose()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(auth.roles["editor"].subscribe, ["content.*"]);
+    assert_eq!(settings.config.origins.len(), 2);
+    assert!(settings.server.page.enabled && settings.has_keys());
+    assert!(!format!("{settings:?} {:?}", settings.changed()).contains(SECRET));
+}
+
+#[test]
+fn the_port_variable_sets_the_port_alone() {
+    let port = ("WEBSOCKET_PORT", "9001");
+    let listen = |sources: &Sources| load(sources).unwrap().server.listen.to_string();
+    assert_eq!(listen(&sources(None, &[port], &[])), "0.0.0.0:9001");
+    assert_eq!(listen(&sources(None, &[port, ("TIDINGS_LISTEN", "[::1]:2")], &[])), "[::1]:2");
+    assert_eq!(listen(&sources(None, &[port], &[("--listen", "listen", "[::1]:3")])), "[::1]:3");
+    let folder = Folder::new("port");
+    let file = folder.write("t.toml", "listen = '[::1]:80'");
+    assert_eq!(listen(&sources(Some(file), &[port], &[])), "[::1]:9001");
+    assert_eq!(
+        faults(&sources(None, &[("WEBSOCKET_PORT", "http")], &[])),
+        ["WEBSOCKET_PORT: listen = http: a port: 0 to 65535"]
+    );
+}
+
+#[test]
+fn every_fault_names_its_place() {
+    let folder = Folder::new("places");
+    let text = "lisen = 1\n\n[limits]\npatterns = 0\n\n[[events.types]]\nname = 'a.b'\nschema = 'gone.json'\n\
+                [[events.types]]\nname = 'A'\nschema = {}\n[auth.roles]\nx = { subscribe = ['*', '?'] }\n[http]\nage = 1\n";
+    let file = folder.write("t.toml", text);
+    let prefix = format!("{}:", file.display());
+    let variables = [("TIDINGS_LIMIT__PATTERNS", "1"), ("TIDINGS_HISTORY__AGE_MS", "soon")];
+    let flags = [("--set heartbeat", "heartbeat", "1"), ("--listen", "listen", "nowhere")];
+    let found = faults(&sources(Some(file), &variables, &flags));
+    for expected in [
+        "1:1: lisen: no such key; did you mean `listen`?",
+        "4:1: limits.patterns = 0: 1 to 1024",
+        "8:1: events.types[0].schema = gone.json: a file with a JSON Schema (No such file or directory (os error 2))",
+        "10:1: events.types[1].name = A: an event type as in `category.name`",
+        "13:25: auth.roles.x.subscribe[1] = ?: an event type, `category.*` or `*`",
+    ] {
+        let expected = format!("{prefix}{expected}");
+        assert!(found.contains(&expected), "{expected}\nnot in {found:#?}");
+    }
+    for expected in [
+        "TIDINGS_LIMIT__PATTERNS: no such setting; did you mean TIDINGS_LIMITS__PATTERNS?",
+        "TIDINGS_HISTORY__AGE_MS: history.age_ms = \"soon\": 1000 to 31622400000 ms",
+        "--listen: listen = \"nowhere\": an address as in `127.0.0.1:8080`, `[::]:8080` or `8080`",
+    ] {
+        assert!(found.iter().any(|fault| fault == expected), "{expected}\nnot in {found:#?}");
+    }
+    assert_eq!(found.len(), 10, "{found:#?}");
+}
+
+#[test]
+fn values_that_contradict_each_other_are_placed_where_one_was_given() {
+    let variables = [("TIDINGS_HEARTBEAT__INTERVAL_MS", "90000"), ("TIDINGS_HEARTBEAT__TIMEOUT_MS", "70000")];
+    let found = faults(&sources(None, &variables, &[]));
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("TIDINGS_HEARTBEAT__TIMEOUT_MS: heartbeat.timeout_ms = 70000: at least 90000")
+    );
+}
+
+#[test]
+fn an_error_of_syntax_has_line_and_column() {
+    let folder = Folder::new("syntax");
+    let file = folder.write("t.toml", "[limits]\npatterns = = 1\n");
+    let found = faults(&sources(Some(file), &[], &[]));
+    assert!(found[0].contains("t.toml:2:12: "), "{found:?}");
+    let found = faults(&sources(Some(folder.0.join("none.toml")), &[], &[]));
+    assert!(found[0].contains("cannot be read"), "{found:?}");
+}
+
+#[test]
+fn keys_and_schemas_are_read_from_files_beside_the_one_that_names_them() {
+    let folder = Folder::new("files");
+    folder.write(
+        "key.pem",
+        &format!("-----BEGIN PUBLIC KEY-----\n{SECRET}{SECRET}\n-----END PUBLIC KEY-----\n"),
+    );
+    folder.write("set.json", r#"{"keys":[]}"#);
+    folder.write("sold.json", r#"{"type":"object"}"#);
+    let secret = folder.write("secret", &format!("{SECRET}\n"));
+    let file = folder.write(
+        "t.toml",
+        "auth = { public_key_files = ['key.pem'], jwks_file = 'set.json' }\n\
+         [[events.types]]\nname = 'shop.sold'\npriority = 'high'\nschema = 'sold.json'\n",
+    );
+    let variables = [("TIDINGS_JWT_SECRET_FILE", secret.to_str().unwrap())];
+    let settings = load(&sources(Some(file), &variables, &[])).unwrap();
+    let auth = &settings.config.auth;
+    assert_eq!(auth.jwt_secret.as_ref().unwrap().expose(), SECRET);
+    assert!(auth.public_keys[0].contains("BEGIN PUBLIC KEY"));
+    assert_eq!(auth.jwks.as_deref(), Some(r#"{"keys":[]}"#));
+    assert_eq!(settings.config.events.types[0].schema, serde_json::json!({"type": "object"}));
+}
+
+#[test]
+fn a_setting_given_by_two_variables_is_a_fault() {
+    let found =
+        faults(&sources(None, &[("TIDINGS_JWT_SECRET", SECRET), ("TIDINGS_AUTH__JWT_SECRET", SECRET)], &[]));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].ends_with("set by two variables") && !found[0].contains(SECRET), "{found:?}");
+}
+
+#[test]
+fn a_server_for_development_stays_on_this_machine() {
+    let dev = |sources: &Sources| load(sources).unwrap().for_development(Secret::new(SECRET));
+    let settings = dev(&sources(None, &[("WEBSOCKET_PORT", "9001")], &[])).unwrap();
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9001");
+    assert!(settings.server.page.enabled && settings.dev && settings.config.origins[0].is_any());
+    let refused = dev(&sources(None, &[], &[("--listen", "listen", "0.0.0.0:1")])).unwrap_err();
+    assert!(refused[0].to_string().starts_with("--listen: listen = 0.0.0.0:1: a loopback address"));
+    let own = "another secret of the operator, long enough";
+    let settings =
+        dev(&sources(None, &[("TIDINGS_JWT_SECRET", own), ("TIDINGS_LISTEN", "[::1]:1")], &[])).unwrap();
+    assert_eq!(settings.config.auth.jwt_secret.unwrap().expose(), own);
+    assert_eq!(settings.server.listen.to_string(), "[::1]:1");
+}
