@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod event;
 pub mod map;
+pub mod pool;
 pub mod protocol;
 pub mod rng;
 pub mod subscription;
