@@ -50,6 +50,8 @@ crate::settings! {
         drain: Drain,
         /// Event types and conflation.
         events: Events,
+        /// The live page.
+        page: Page,
     ] {
         /// Origins whose pages may connect, beside the server's own host; `*` admits any.
         origins: Vec<Origin> = Vec::new();
@@ -181,6 +183,14 @@ crate::settings! {
         spread_ms: u64 = 5_000, Milliseconds 0..=600_000;
         /// After which connections that are left are closed with 1012.
         deadline_ms: u64 = 15_000, Milliseconds 0..=3_600_000;
+    }
+}
+
+crate::settings! {
+    /// The live page.
+    pub struct Page in "page." {
+        /// Whether `GET /` without an upgrade shows the live page.
+        enabled: bool = false;
     }
 }
 

@@ -102,7 +102,10 @@ impl Window {
 }
 
 fn cost(entry: &Entry) -> usize {
-    size_of::<Entry>() + entry.frame.bytes().len() + entry.record.publisher.len() + entry.record.event.memory()
+    size_of::<Entry>()
+        + entry.frame.bytes().len()
+        + entry.record.publisher.len()
+        + entry.record.event.memory()
 }
 
 /// The log's recent past, by lane.

@@ -36,7 +36,7 @@ use crate::input::{Input, Peer};
 use crate::lanes::{Gap, LaneSettings, Lanes, LanesId};
 use crate::map::{Keyed, Map};
 use crate::output::Output;
-use crate::protocol::{ConnId, RequestId};
+use crate::protocol::{ConnId, Epoch, Offset, RequestId};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::subscription::Index;
@@ -147,7 +147,7 @@ impl Hub {
         Ok(Self {
             stats: Stats::new(catalog.len()),
             names: Names::new(rng.next_u64()),
-            page_enabled: config.live_page,
+            page_enabled: config.page.enabled,
             config,
             now,
             rng,
@@ -237,8 +237,8 @@ impl Hub {
             return;
         }
         let address = AddressKey::new(peer.address);
-        let overload =
-            !self.count(address) && !self.is_trusted_proxy(peer) || self.config.limits.connections <= self.connections.len();
+        let overload = !self.count(address) && !self.is_proxy(peer.address.to_canonical())
+            || self.config.limits.connections <= self.connections.len();
         let now = self.now.instant;
         self.connections.insert(Connection {
             id: conn,
@@ -277,7 +277,7 @@ impl Hub {
         }
     }
 
-    fn log_opened(&mut self, epoch: crate::protocol::Epoch, begin: crate::protocol::Offset) {
+    fn log_opened(&mut self, epoch: Epoch, begin: Offset) {
         assert!(self.history.epoch().is_none(), "a hub has one log; another epoch is another hub");
         self.history.open(epoch, begin);
     }

@@ -22,8 +22,6 @@ settings! {
     pub(crate) struct Server in "" [
         /// The operator's own listener.
         ops: Ops,
-        /// The live page.
-        page: Page,
         /// Logs.
         log: Log,
         /// Sockets and files.
@@ -41,14 +39,6 @@ settings! {
     pub(crate) struct Ops in "ops." {
         /// Moves `/metrics` and everything marked admin to a listener of its own.
         listen: Option<Listen> = None;
-    }
-}
-
-settings! {
-    /// The live page.
-    pub(crate) struct Page in "page." {
-        /// Whether `GET /` without an upgrade shows the live page.
-        enabled: bool = false;
     }
 }
 
@@ -268,7 +258,7 @@ impl Settings {
         if self.config.auth.cookie.is_none() {
             self.config.origins = vec![Origin::any()];
         }
-        self.server.page.enabled = true;
+        self.config.page.enabled = true;
         self.dev = true;
         Ok(self)
     }

@@ -154,6 +154,20 @@ impl Scalar {
         if let Self::String(text) = self { text.len() } else { 0 }
     }
 
+    /// An upper bound on its length as JSON.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) => 5,
+            Self::Number(_) => 40,
+            Self::String(text) => {
+                let escaped =
+                    text.bytes().filter(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')).count();
+                text.len() + 2 + escaped * 5
+            }
+        }
+    }
+
     /// The scalar in `value`, or none where it is an object or an array.
     #[must_use]
     pub fn from_json(value: &serde_json::Value) -> Option<Self> {

@@ -135,7 +135,11 @@ impl Hub {
     }
 
     /// Who reads: by `Authorization`, cookie or query parameter.
-    pub(super) fn authorise_reader(&mut self, conn: ConnId, head: &RequestHead) -> Result<Arc<Grant>, Response> {
+    pub(super) fn authorise_reader(
+        &mut self,
+        conn: ConnId,
+        head: &RequestHead,
+    ) -> Result<Arc<Grant>, Response> {
         self.reader(conn, head).map(|asking| Arc::clone(asking.grant()))
     }
 
@@ -339,7 +343,11 @@ impl Hub {
             }
             if rows.len() == CONNECTIONS_MAX {
                 let next = rows.last().and_then(|row: &Value| row.get("connection").cloned());
-                return Response::with_body(200, JSON, json!({"connections": rows, "next": next}).to_string());
+                return Response::with_body(
+                    200,
+                    JSON,
+                    json!({"connections": rows, "next": next}).to_string(),
+                );
             }
             rows.push(self.describe(connection));
         }
@@ -469,7 +477,8 @@ fn is_loopback_host(host: Option<&str>) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => host.split(':').next().unwrap_or(""),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What a listener serves decides which routes there are; a listener for everything serves all.

@@ -284,7 +284,8 @@ impl Hub {
             Phase::Live(session) => {
                 let stream = session.is_stream();
                 let after = self.rng.below(self.config.drain.spread_ms + 1);
-                let grace = Duration::from_millis(self.config.drain.deadline_ms - self.config.drain.spread_ms) / 2;
+                let grace =
+                    Duration::from_millis(self.config.drain.deadline_ms - self.config.drain.spread_ms) / 2;
                 let leave = self.now.instant + Duration::from_millis(after) + grace;
                 if !stream {
                     self.send(conn, &ServerMessage::Reconnect { after });
@@ -305,14 +306,51 @@ pub(super) fn catalog(config: &Config) -> Result<Catalog, CatalogError> {
         priority: own.priority,
         schema: own.schema.clone(),
     });
-    let conflate = config.events.conflate.iter().map(|rule| ConflationRule {
-        event_type: rule.type_name.clone(),
-        keys: rule.keys.clone(),
-    });
+    let conflate = config
+        .events
+        .conflate
+        .iter()
+        .map(|rule| ConflationRule { event_type: rule.type_name.clone(), keys: rule.keys.clone() });
     Catalog::new(custom.collect(), Some(conflate.collect()))
 }
 
 /// The settings of authentication in a configuration.
 pub(super) fn auth_settings(config: &Config) -> Settings {
-    Settings::from(&config.auth)
+    use crate::auth::{ApiKeySettings, GrantSettings};
+    let auth = &config.auth;
+    let grant = |grant: &crate::config::GrantConfig| GrantSettings {
+        subscribe: grant.subscribe.clone(),
+        publish: grant.publish.clone(),
+        filter: grant.filter.clone(),
+        max_priority: grant.max_priority,
+        admin: grant.admin,
+    };
+    Settings {
+        jwt_secret: auth.jwt_secret.as_ref().map(|secret| secret.expose().into()),
+        public_keys: auth.public_keys.clone(),
+        jwks: auth.jwks.clone(),
+        leeway_s: u32::try_from(auth.leeway_s).unwrap_or(u32::MAX),
+        require_exp: auth.require_exp,
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        role_claims: auth.role_claims.clone(),
+        roles: auth.roles.iter().map(|(name, role)| (name.clone(), grant(role))).collect(),
+        default_grant: grant(&auth.default_grant),
+        query_token: auth.query_token,
+        cookie: auth.cookie.clone(),
+        api_keys: auth
+            .api_keys
+            .iter()
+            .map(|key| ApiKeySettings {
+                name: key.name.clone(),
+                key: key.key.expose().into(),
+                publish: key.publish.clone(),
+                max_priority: key.max_priority,
+                filter: key.filter.clone(),
+                admin: key.admin,
+            })
+            .collect(),
+        cache_tokens: auth.cache_tokens,
+        max_revocations: auth.max_revocations,
+    }
 }

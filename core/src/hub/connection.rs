@@ -78,6 +78,13 @@ pub(super) struct Exchange {
     pub(super) overload: bool,
 }
 
+impl Exchange {
+    /// Whether a request is being worked on.
+    pub(super) const fn is_working(&self) -> bool {
+        !matches!(self.step, Step::Request)
+    }
+}
+
 /// What an exchange waits for.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -246,6 +253,13 @@ impl Outbox {
         if bytes.len() == *sent {
             self.0 = None;
         }
+    }
+
+    /// Puts the rest of a frame begun before everything else.
+    pub(super) fn prepend(&mut self, rest: &[u8]) {
+        let mut bytes = rest.to_vec();
+        bytes.extend_from_slice(self.bytes());
+        self.0 = Some(Box::new((bytes, 0)));
     }
 
     /// Drops the first `count` bytes, which the kernel took. An empty outbox holds no memory.

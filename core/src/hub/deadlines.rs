@@ -149,7 +149,9 @@ impl Hub {
             Step::Request if exchange.counted.is_some() => {
                 (after(http.head_ms.min(self.config.limits.handshake_ms)), Due::Handshake)
             }
-            Step::Request if exchange.reader.phase() == ReadPhase::Head => (after(http.head_ms), Due::Handshake),
+            Step::Request if exchange.reader.phase() == ReadPhase::Head => {
+                (after(http.head_ms), Due::Handshake)
+            }
             Step::Request => (after(http.idle_ms), Due::Idle),
         }
     }

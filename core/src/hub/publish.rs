@@ -134,9 +134,9 @@ impl Hub {
         let mut add = |index: usize, read: Result<Event, Vec<Fault>>| match read {
             Ok(event) => events.push(event),
             Err(found) if faults.len() < FAULTS_MAX => {
-                faults.extend(found.into_iter().map(|Fault { path, message }| {
-                    json!({"index": index, "path": path, "message": message})
-                }));
+                faults.extend(found.into_iter().map(
+                    |Fault { path, message }| json!({"index": index, "path": path, "message": message}),
+                ));
             }
             Err(_) => {}
         };
@@ -234,8 +234,7 @@ impl Hub {
                 let request = RequestId(self.next_request);
                 self.dedup.pending(key.clone(), print, request, self.now.instant);
                 self.appends.insert(request, Append { key, waiters: vec![(id, place)] });
-                let record =
-                    Record { publisher: publisher.name.clone(), event, accepted: self.now.instant };
+                let record = Record { publisher: publisher.name.clone(), event, accepted: self.now.instant };
                 self.outputs.push_back(Output::Append { request, record: Arc::new(record) });
             }
         }

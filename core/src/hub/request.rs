@@ -11,7 +11,9 @@ use super::routes::{self, Route};
 use crate::auth::{Grant, Identity, TokenError};
 use crate::output::Output;
 use crate::protocol::ConnId;
-use crate::wire::http::{Framing, HttpError, HttpLimits, Method, Progress, ReplyTo, RequestHead, RequestReader, Response};
+use crate::wire::http::{
+    Framing, HttpError, HttpLimits, Method, Progress, ReplyTo, RequestHead, RequestReader, Response,
+};
 use crate::wire::{Upgrade, UpgradeError};
 
 /// An authorised request whose body is being read.
@@ -185,7 +187,11 @@ impl Hub {
             }
             Err(routes::NotFound::Path) => {
                 let context = self.refuse_body(conn, &head, context);
-                self.answer(conn, &context, Response::problem(404, "not_found", "there is nothing here", &[]));
+                self.answer(
+                    conn,
+                    &context,
+                    Response::problem(404, "not_found", "there is nothing here", &[]),
+                );
             }
             Err(routes::NotFound::Method(allow)) => {
                 let context = self.refuse_body(conn, &head, context);
@@ -315,9 +321,8 @@ impl Hub {
 
     pub(super) fn with_cors(&self, response: Response, origin: Option<&str>) -> Response {
         let Some(origin) = origin else { return response };
-        let response = response
-            .header("Access-Control-Allow-Origin", origin.to_owned())
-            .header("Vary", "Origin");
+        let response =
+            response.header("Access-Control-Allow-Origin", origin.to_owned()).header("Vary", "Origin");
         match self.auth.cookie() {
             Some(_) => response.header("Access-Control-Allow-Credentials", "true"),
             None => response,
@@ -376,7 +381,7 @@ impl Hub {
         client
     }
 
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.config.trusted_proxies.iter().any(|range| range.contains(address))
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::grants::Allowed;
 use super::Hub;
 use super::connection::{Busy, Phase, Step};
+use super::grants::Allowed;
 use crate::event::{Filter, Patterns, Priority};
 use crate::history::{Entry, History, Record};
 use crate::protocol::{ConnId, Offset, PerLane, Recent};
@@ -84,7 +84,19 @@ impl Scan {
     ) -> Self {
         let (looked, truncated, bytes) = (0, false, 0);
         let (next, found) = (history.end(), Vec::new());
-        Self { purpose, patterns, filter, permit, looked, truncated, next, cursors, ends: cursors, found, bytes }
+        Self {
+            purpose,
+            patterns,
+            filter,
+            permit,
+            looked,
+            truncated,
+            next,
+            cursors,
+            ends: cursors,
+            found,
+            bytes,
+        }
     }
 
     /// The events found, oldest first.
@@ -118,7 +130,9 @@ impl Scan {
             }
             let newest = Priority::ALL
                 .into_iter()
-                .filter_map(|lane| Some((hub.history.lane(lane).get(self.cursors[lane].checked_sub(1)?)?, lane)))
+                .filter_map(|lane| {
+                    Some((hub.history.lane(lane).get(self.cursors[lane].checked_sub(1)?)?, lane))
+                })
                 .max_by_key(|(entry, _)| entry.offset);
             let Some((entry, lane)) = newest else { return true };
             self.cursors[lane] -= 1;
@@ -221,7 +235,7 @@ impl Hub {
         }
         match scan.purpose {
             ScanFor::Recent { .. } => {
-                self.recent_found(conn, scan);
+                self.recent_found(conn, &scan);
                 self.unblock(conn);
             }
             ScanFor::Page { .. } => self.page_found(conn, &scan),

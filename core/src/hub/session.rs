@@ -241,7 +241,10 @@ impl Hub {
             }
             None => {
                 let offset = self.join(conn, &id, &patterns, &filter, None);
-                self.send(conn, &ServerMessage::Subscribed { id: &id, offset, recent: None, truncated: false });
+                self.send(
+                    conn,
+                    &ServerMessage::Subscribed { id: &id, offset, recent: None, truncated: false },
+                );
             }
         }
     }
@@ -485,10 +488,13 @@ impl Hub {
     fn regrant(&mut self, conn: ConnId) {
         let Some(session) = self.session_mut(conn) else { return };
         let grant = Arc::clone(session.identity.grant());
-        let ids: Vec<Box<str>> = session.subscriptions.iter().map(|subscription| subscription.id.clone()).collect();
+        let ids: Vec<Box<str>> =
+            session.subscriptions.iter().map(|subscription| subscription.id.clone()).collect();
         let mut ended = Vec::new();
         for id in ids {
-            let Some(subscription) = self.session_mut(conn).and_then(|session| session.take(&id)) else { continue };
+            let Some(subscription) = self.session_mut(conn).and_then(|session| session.take(&id)) else {
+                continue;
+            };
             let (patterns, filter, _) = self.index.definition(subscription.place.definition());
             let (patterns, filter) = (patterns.clone(), filter.clone());
             self.leave(&subscription);
@@ -505,7 +511,8 @@ impl Hub {
         }
         self.rewind(conn);
         for (id, outside) in ended {
-            let message = format!("the new grant does not cover {}; the subscription ended", outside.join(", "));
+            let message =
+                format!("the new grant does not cover {}; the subscription ended", outside.join(", "));
             self.refuse(conn, Some(&id), ErrorCode::Forbidden, &message, Some(json!({"events": outside})));
         }
     }
@@ -515,7 +522,7 @@ impl Hub {
     fn publish_message(&mut self, conn: ConnId, id: Option<Box<str>>, event: &str) {
         let Some(session) = self.session_mut(conn) else { return };
         let publisher = Publisher {
-            name: session.identity.user().into(),
+            name: session.identity.user().as_ref().into(),
             grant: Some(Arc::clone(session.identity.grant())),
         };
         let batch = Batch::Structured(vec![event]);
@@ -556,17 +563,18 @@ impl Hub {
     }
 
     /// Ends a search that a `subscribe` with `recent` began: the subscription begins where it ended.
-    pub(super) fn recent_found(&mut self, conn: ConnId, scan: Scan) {
-        let Scan { purpose: ScanFor::Recent { id, .. }, ref patterns, ref filter, truncated, .. } = scan else {
+    pub(super) fn recent_found(&mut self, conn: ConnId, scan: &Scan) {
+        let Scan { purpose: ScanFor::Recent { id, .. }, patterns, filter, truncated, .. } = &scan else {
             return;
         };
+        let truncated = *truncated;
         let charge = u32::try_from(scan.looked / SCANNED_PER_MESSAGE).unwrap_or(u32::MAX);
         let (now, per_second) = (self.now.instant, self.config.limits.messages_per_s);
         if let Some(session) = self.session_mut(conn) {
             session.rate.charge(now, per_second, charge);
         }
-        let offset = self.join(conn, &id, patterns, filter, None);
-        let reply = ServerMessage::Subscribed { id: &id, offset, recent: Some(scan.found()), truncated };
+        let offset = self.join(conn, id, patterns, filter, None);
+        let reply = ServerMessage::Subscribed { id, offset, recent: Some(scan.found()), truncated };
         let json = reply.to_json();
         self.send_json(conn, &json);
     }
@@ -614,7 +622,9 @@ impl Session {
 fn serialised(id: &str, patterns: &Patterns, filter: &Filter) -> usize {
     const PUNCTUATION: usize = 64;
     let patterns: usize = patterns.iter().map(|pattern| pattern.to_string().len() + 3).sum();
-    let filter: usize =
-        filter.iter().map(|(path, values)| path.len() + 8 + values.iter().map(|value| value.json_len() + 1).sum::<usize>()).sum();
+    let filter: usize = filter
+        .iter()
+        .map(|(path, values)| path.len() + 8 + values.iter().map(|value| value.json_len() + 1).sum::<usize>())
+        .sum();
     PUNCTUATION + id.len() * 2 + patterns + filter
 }

@@ -44,6 +44,11 @@ impl Connections {
         self.slots.get_mut(conn.slot())?.as_mut().filter(|connection| connection.id == conn)
     }
 
+    /// The names of all connections.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.slots.iter().flatten().map(|connection| connection.id)
+    }
+
     /// The connection in a slot, whichever it is.
     pub(super) fn at(&self, slot: usize) -> Option<&Connection> {
         self.slots.get(slot)?.as_ref()

@@ -155,7 +155,8 @@ impl Hub {
 
     /// Begins a stream of Server-Sent Events: a session with one subscription.
     pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: ReplyContext) {
-        let refuse = |detail: &str| Response::problem(503, "unavailable", detail, &[]).header("Retry-After", "1");
+        let refuse =
+            |detail: &str| Response::problem(503, "unavailable", detail, &[]).header("Retry-After", "1");
         if !self.loaded || self.leaving.is_some() {
             return self.answer(conn, &context, refuse("the server is loading or leaving"));
         }
@@ -163,7 +164,8 @@ impl Hub {
         let identity = match self.reader(conn, head) {
             Ok(Asking::User(identity)) => identity,
             Ok(Asking::Key(..)) => {
-                let response = Response::problem(403, "forbidden", "an API key publishes; it reads no stream", &[]);
+                let response =
+                    Response::problem(403, "forbidden", "an API key publishes; it reads no stream", &[]);
                 return self.answer(conn, &context, response);
             }
             Err(response) => return self.answer(conn, &context, response),
@@ -175,7 +177,9 @@ impl Hub {
         let last = head.headers().get("last-event-id").or_else(|| query.get("lastEventId"));
         let since = last.and_then(read_position);
         let response = self.with_cors(
-            Response::new(200).header("Content-Type", "text/event-stream").header("Cache-Control", "no-store"),
+            Response::new(200)
+                .header("Content-Type", "text/event-stream")
+                .header("Cache-Control", "no-store"),
             context.origin.as_deref(),
         );
         self.stats.response(200);

@@ -231,7 +231,14 @@ impl Lanes {
     }
 
     /// Begins a lane at `after`: everything above that matches is still owed, from `seq` on.
-    pub fn resume(&mut self, id: &mut LanesId, lane: Priority, after: Offset, seq: u64, source: &impl Source) {
+    pub fn resume(
+        &mut self,
+        id: &mut LanesId,
+        lane: Priority,
+        after: Offset,
+        seq: u64,
+        source: &impl Source,
+    ) {
         let index = self.take(id);
         let entry = &mut self.states[index].lanes[lane as usize];
         debug_assert!(entry.is_idle(), "a connection resumes before anything else");
@@ -412,6 +419,3 @@ impl Lanes {
 fn index(id: LanesId) -> Option<usize> {
     id.0.map(|slot| slot.get() as usize - 1)
 }
-
-#[cfg(test)]
-mod tests;

@@ -130,7 +130,8 @@ impl Lanes {
         {
             let plan = &self.plans.plans[usize::from(slot)];
             let state = &mut self.states[index];
-            let popped = plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
+            let popped =
+                plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
             self.waiting -= u64::from(popped);
             counts.frames = popped;
         }
@@ -155,7 +156,14 @@ impl Plan {
         key.next().is_none()
     }
 
-    fn make(&mut self, state: &State, nodes: &NodePool, budget: usize, weights: [u32; 3], source: &impl Source) {
+    fn make(
+        &mut self,
+        state: &State,
+        nodes: &NodePool,
+        budget: usize,
+        weights: [u32; 3],
+        source: &impl Source,
+    ) {
         self.key.clear();
         for lane in Priority::ALL {
             let runs = state.lanes[lane as usize].queue.runs(nodes);
@@ -169,7 +177,14 @@ impl Plan {
         self.gather(source);
     }
 
-    fn choose(&mut self, state: &State, nodes: &NodePool, budget: usize, weights: [u32; 3], source: &impl Source) {
+    fn choose(
+        &mut self,
+        state: &State,
+        nodes: &NodePool,
+        budget: usize,
+        weights: [u32; 3],
+        source: &impl Source,
+    ) {
         self.chosen.clear();
         self.frames = 0;
         let mut clock = state.clock;
@@ -294,4 +309,3 @@ fn advance(clock: &mut [u64; 3], weights: [u32; 3], lane: Priority, len: usize, 
         None => *clock = [0; 3],
     }
 }
-

@@ -67,7 +67,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) const EMPTY: Self = Self { front: Run { start: 0, len: 0 }, head: NONE, tail: NONE, read: 0, len: 0 };
+    pub(super) const EMPTY: Self =
+        Self { front: Run { start: 0, len: 0 }, head: NONE, tail: NONE, read: 0, len: 0 };
 
     /// How many sequence numbers wait.
     pub(super) const fn len(&self) -> u32 {

@@ -230,7 +230,9 @@ impl<'a> Fields<'a> {
 
     fn resume_entries(&self, limits: &MessageLimits) -> Result<Vec<ResumeEntry>, Fault> {
         let raws: Vec<&'a RawValue> = match self.subscriptions {
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| invalid("`subscriptions` must be an array"))?,
+            Some(raw) => {
+                serde_json::from_str(raw.get()).map_err(|_| invalid("`subscriptions` must be an array"))?
+            }
             None => return Err(invalid("`subscriptions` is required")),
         };
         if limits.subscriptions < raws.len() {
@@ -285,7 +287,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: MessageLimits = MessageLimits { patterns: 2, filter_keys: 2, recent: 200, subscriptions: 2 };
+    const LIMITS: MessageLimits =
+        MessageLimits { patterns: 2, filter_keys: 2, recent: 200, subscriptions: 2 };
 
     fn code(text: &str) -> (Option<String>, ErrorCode) {
         let rejected = ClientMessage::parse(text, &LIMITS).unwrap_err();
@@ -332,7 +335,8 @@ mod tests {
     fn one_bad_subscription_does_not_spoil_a_resume() {
         let text = r#"{"type":"resume","since":{"epoch":"e","lanes":{"critical":1,"high":2,"normal":3,"low":4}},
             "subscriptions":[{"id":"a","from":1,"events":["*"]},{"id":"b","from":1,"events":["x"]}]}"#;
-        let Ok(ClientMessage::Resume { since, subscriptions, .. }) = ClientMessage::parse(text, &LIMITS) else {
+        let Ok(ClientMessage::Resume { since, subscriptions, .. }) = ClientMessage::parse(text, &LIMITS)
+        else {
             panic!("not a resume");
         };
         assert_eq!(since.lanes.low.get(), 4);

@@ -5,7 +5,9 @@ mod codes;
 mod ids;
 mod server;
 
-pub use client::{ClientMessage, MessageLimits, Rejected, ResumeEntry, Since};
+pub use client::{ClientMessage, MessageLimits, Rejected, ResumeEntry, Resumed, Since};
 pub use codes::{CloseCode, ErrorCode};
 pub use ids::{ConnId, Epoch, Offset, PerLane, Position, RequestId};
-pub use server::{Failure, GapReason, HeartbeatTimes, Outcome, PublishResult, Recent, ServerMessage, event_payload};
+pub use server::{
+    Failure, GapReason, HeartbeatTimes, Outcome, PublishResult, Recent, ServerMessage, event_payload,
+};

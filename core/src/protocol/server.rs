@@ -213,10 +213,17 @@ mod tests {
             until: Offset::new(110).unwrap(),
             reason: GapReason::Expired,
         };
-        assert_eq!(gap.to_json(), r#"{"type":"gap","lane":"low","after":100,"until":110,"reason":"expired"}"#);
+        assert_eq!(
+            gap.to_json(),
+            r#"{"type":"gap","lane":"low","after":100,"until":110,"reason":"expired"}"#
+        );
         assert_eq!(ServerMessage::Pong { id: None }.to_json(), r#"{"type":"pong"}"#);
-        let published =
-            ServerMessage::Published { id: Some("p1"), event_id: "e", offset: Offset::ZERO, duplicate: false };
+        let published = ServerMessage::Published {
+            id: Some("p1"),
+            event_id: "e",
+            offset: Offset::ZERO,
+            duplicate: false,
+        };
         assert_eq!(
             published.to_json(),
             r#"{"type":"published","id":"p1","eventId":"e","offset":0,"duplicate":false}"#

@@ -83,7 +83,7 @@ fn short_names_lists_and_tables_come_from_the_environment() {
     assert_eq!(auth.api_keys.iter().map(|key| key.key.expose()).collect::<Vec<_>>(), ["one", "two"]);
     assert_eq!(auth.roles["editor"].subscribe, ["content.*"]);
     assert_eq!(settings.config.origins.len(), 2);
-    assert!(settings.server.page.enabled && settings.has_keys());
+    assert!(settings.config.page.enabled && settings.has_keys());
     assert!(!format!("{settings:?} {:?}", settings.changed()).contains(SECRET));
 }
 
@@ -190,7 +190,7 @@ fn a_server_for_development_stays_on_this_machine() {
     let dev = |sources: &Sources| load(sources).unwrap().for_development(Secret::new(SECRET));
     let settings = dev(&sources(None, &[("WEBSOCKET_PORT", "9001")], &[])).unwrap();
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9001");
-    assert!(settings.server.page.enabled && settings.dev && settings.config.origins[0].is_any());
+    assert!(settings.config.page.enabled && settings.dev && settings.config.origins[0].is_any());
     let refused = dev(&sources(None, &[], &[("--listen", "listen", "0.0.0.0:1")])).unwrap_err();
     assert!(refused[0].to_string().starts_with("--listen: listen = 0.0.0.0:1: a loopback address"));
     let own = "another secret of the operator, long enough";
