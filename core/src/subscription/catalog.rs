@@ -77,11 +77,11 @@ impl<P: Permit> Catalog<P> {
     /// Keeps of `candidates` those that let the event pass and that this match has not met before.
     pub(super) fn retain_passing(&mut self, candidates: &mut Vec<u32>, event: Event<'_>) {
         let Self { scopes, terms, definitions, work, .. } = self;
+        *work += candidates.len() as u64;
         candidates.retain(|&id| {
             let definition = definitions.get_mut(id);
             let is_new = definition.round != event.round;
             definition.round = event.round;
-            *work += u64::from(is_new);
             is_new && terms.get_mut(definition.terms).permits(event.round, event.type_name, event.fields)
         });
         // One filter after the other, each memory access would wait for the one before.

@@ -226,7 +226,8 @@ impl<P: Permit> Index<P> {
         self.catalog.len()
     }
 
-    /// How many definitions [`matching`](Self::matching) has looked at so far, whether they matched or not.
+    /// How many definitions [`matching`](Self::matching) has looked at so far, whether they matched or not; one
+    /// that an event finds at several of its places counts for each.
     #[must_use]
     pub const fn work(&self) -> u64 {
         self.catalog.work()
@@ -293,6 +294,23 @@ impl<P: Permit> Index<P> {
         self.further_places -= positions.further();
         *positions = Positions::One(0);
         self.catalog.remove(id);
+    }
+
+    /// Asserts that a definition stands in its buckets where its positions say.
+    #[cfg(test)]
+    pub(super) fn assert_placed(&mut self, DefinitionId(id): DefinitionId) {
+        let definition = self.catalog.definition(id);
+        let plan = Plan::of(&self.prints, self.catalog.content(definition.key()), definition.anchor);
+        self.round += 1;
+        for (name, place) in plan.names().zip(0..) {
+            let posting = Posting { definition: id, place };
+            let position = *position_of(&mut self.positions, posting) as usize;
+            match self.buckets.visit(name, self.round, &self.catalog) {
+                Found::Nothing => unreachable!("each bucket is visited once"),
+                Found::Alone(alone) => assert_eq!((alone, place, position), (id, 0, 0)),
+                Found::List(near, far) => assert_eq!(near.iter().chain(far).nth(position), Some(&posting)),
+            }
+        }
     }
 
     /// Whether joining has left no trace but capacity.
