@@ -127,13 +127,9 @@ impl Client {
     }
 
     /// Connects after the next delay.
-    pub(super) fn retry(&mut self, now: Instant) {
-        if self.online {
-            let until = now + self.backoff.next(&mut self.rng);
-            self.enter(Phase::Waiting { until });
-        } else {
-            self.enter(Phase::Offline);
-        }
+    fn retry(&mut self, now: Instant) {
+        let until = now + self.backoff.next(&mut self.rng);
+        self.enter(Phase::Waiting { until });
     }
 
     /// Lets go of the connection and connects after the next delay.

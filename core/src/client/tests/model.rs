@@ -124,7 +124,7 @@ impl Server {
         let recent = self.log.iter().filter(|entry| {
             entry.life == self.life && self.evicted[entry.lane] < entry.offset && definition.matches(entry)
         });
-        let mut recent: Vec<_> = recent.rev().take(wanted).map(|entry| message_of(entry)).collect();
+        let mut recent: Vec<_> = recent.rev().take(wanted).map(message_of).collect();
         recent.reverse();
         let connection = &mut self.connection;
         assert!(connection.subscriptions.iter().all(|(known, ..)| *known != id), "ids are unique");

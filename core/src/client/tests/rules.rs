@@ -782,3 +782,30 @@ fn a_failed_publish_window_is_free_again_after_a_reconnection() {
     script.reopen();
     assert_eq!(script.sent().len(), 1);
 }
+
+#[test]
+fn when_the_last_subscription_has_ended_the_next_begins_the_position() {
+    let (mut script, id) = Script::subscribed();
+    script.client.unsubscribe(id);
+    script.client.subscribe(&wanted(&["user.login"])).unwrap();
+    script.outputs();
+    script.message(&json!({"type": "subscribed", "id": "s1", "offset": 500}));
+    assert_eq!(script.client.position(), Some(&position("e1", 500)));
+}
+
+#[test]
+fn a_position_that_nothing_needs_is_not_taken_into_another_epoch() {
+    let (mut script, id) = Script::subscribed();
+    script.closed(1012);
+    script.client.unsubscribe(id);
+    script.client.subscribe(&wanted(&["user.login"])).unwrap();
+    script.pass(30_000);
+    script.outputs();
+    script.handle(ClientInput::Connected);
+    let mut anew = welcome();
+    anew["epoch"] = "e2".into();
+    script.message(&anew);
+    assert_eq!(script.said(), ["open", "send subscribe"]);
+    script.message(&json!({"type": "subscribed", "id": "s1", "offset": 2}));
+    assert_eq!(script.client.position(), Some(&position("e2", 2)));
+}
