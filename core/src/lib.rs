@@ -4,6 +4,7 @@
 //! all of it in. The same seed and the same inputs give the same outputs, byte for byte.
 
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod dedup;
 pub mod event;

@@ -384,7 +384,9 @@ fn seed() -> Result<[u8; 32], ServeError> {
 /// One line a connection at most at `info`; names are quoted, so that no user can forge a line.
 fn tell(note: &Note) {
     match note {
-        Note::Connected { connection, user } => tracing::info!(connection = %connection, ?user, "connected"),
+        Note::Connected { connection, user } => {
+            tracing::info!(connection = %connection, user = %user.escape_debug(), "connected");
+        }
         Note::Ended { connection, code } => tracing::debug!(connection = %connection, ?code, "ended"),
         Note::Refused { reason } => tracing::debug!(reason, "refused"),
         Note::Panicked => tracing::error!("parsing panicked; the connection is closed"),
