@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use form_urlencoded::parse as parse_query;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::connection::{Busy, Connection, Phase, ReplyContext, Step};
@@ -183,6 +184,14 @@ impl Hub {
             }
         };
         match begun {
+            Begun::Done(Answer::Refused(failure))
+                if failure.code == ErrorCode::InvalidEvent
+                    && serde_json::from_slice::<IgnoredAny>(body).is_err() =>
+            {
+                let failure = Failure { code: ErrorCode::InvalidJson, ..failure };
+                let response = self.publish_response(Answer::Refused(failure));
+                self.answer(conn, &context, response);
+            }
             Begun::Done(answer) => {
                 let response = self.publish_response(answer);
                 self.answer(conn, &context, response);

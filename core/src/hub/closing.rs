@@ -146,15 +146,23 @@ impl Hub {
         }
         self.wake(conn);
         self.arm(conn);
+        self.go_on_closing(conn);
     }
 
     /// Goes on with a connection whose last bytes may have been taken.
     pub(super) fn go_on_closing(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Phase::Closing(closing) = connection.phase else { return };
         if !connection.outbox.is_empty() {
             return;
         }
+        let closing = match &connection.phase {
+            Phase::Closing(closing) => *closing,
+            // Half-closed, and everything that was asked is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => {
+                return self.drop_connection(conn);
+            }
+            _ => return,
+        };
         if closing.answered || connection.ended {
             return self.drop_connection(conn);
         }
