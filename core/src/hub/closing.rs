@@ -6,9 +6,6 @@ use std::time::Duration;
 use super::Hub;
 use super::connection::{Closing, Connection, Phase};
 use super::linger;
-use crate::auth::Settings;
-use crate::config::Config;
-use crate::event::{Catalog, CatalogError, ConflationRule, CustomType};
 use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, ServerMessage};
 use crate::time::Instant;
@@ -336,61 +333,5 @@ impl Hub {
                 self.arm(conn);
             }
         }
-    }
-}
-
-/// The event types of a configuration.
-pub(super) fn catalog(config: &Config) -> Result<Catalog, CatalogError> {
-    let custom = config.events.types.iter().map(|own| CustomType {
-        name: own.name.clone(),
-        priority: own.priority,
-        schema: own.schema.clone(),
-    });
-    let conflate = config
-        .events
-        .conflate
-        .iter()
-        .map(|rule| ConflationRule { event_type: rule.type_name.clone(), keys: rule.keys.clone() });
-    Catalog::new(custom.collect(), Some(conflate.collect()))
-}
-
-/// The settings of authentication in a configuration.
-pub(super) fn auth_settings(config: &Config) -> Settings {
-    use crate::auth::{ApiKeySettings, GrantSettings};
-    let auth = &config.auth;
-    let grant = |grant: &crate::config::GrantConfig| GrantSettings {
-        subscribe: grant.subscribe.clone(),
-        publish: grant.publish.clone(),
-        filter: grant.filter.clone(),
-        max_priority: grant.max_priority,
-        admin: grant.admin,
-    };
-    Settings {
-        jwt_secret: auth.jwt_secret.as_ref().map(|secret| secret.expose().into()),
-        public_keys: auth.public_keys.clone(),
-        jwks: auth.jwks.clone(),
-        leeway_s: u32::try_from(auth.leeway_s).unwrap_or(u32::MAX),
-        require_exp: auth.require_exp,
-        issuer: auth.issuer.clone(),
-        audience: auth.audience.clone(),
-        role_claims: auth.role_claims.clone(),
-        roles: auth.roles.iter().map(|(name, role)| (name.clone(), grant(role))).collect(),
-        default_grant: grant(&auth.default_grant),
-        query_token: auth.query_token,
-        cookie: auth.cookie.clone(),
-        api_keys: auth
-            .api_keys
-            .iter()
-            .map(|key| ApiKeySettings {
-                name: key.name.clone(),
-                key: key.key.expose().into(),
-                publish: key.publish.clone(),
-                max_priority: key.max_priority,
-                filter: key.filter.clone(),
-                admin: key.admin,
-            })
-            .collect(),
-        cache_tokens: auth.cache_tokens,
-        max_revocations: auth.max_revocations,
     }
 }

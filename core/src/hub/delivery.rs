@@ -103,7 +103,7 @@ impl Hub {
         }
         let connection = self.connections.get_mut(conn)?;
         let room = budget.saturating_sub(connection.outbox.len());
-        let staged = if room == 0 || !connection.session().is_some_and(|session| !session.is_stream()) {
+        let staged = if room == 0 || connection.session().is_none_or(Session::is_stream) {
             Staged::NOTHING
         } else {
             self.lanes.stage(connection.lanes, &self.history, room, settled == Settled::Hold)
@@ -127,15 +127,15 @@ impl Hub {
     }
 
     /// Takes an event into history and queues it for everyone whom it concerns. Nothing is written here.
-    pub(super) fn appended(&mut self, offset: Offset, record: Arc<Record>) {
+    pub(super) fn appended(&mut self, offset: Offset, record: &Arc<Record>) {
         let event = &record.event;
         let lane = event.priority();
         let type_id = event.type_id();
         let frame = Frame::text(&event_payload(offset, lane, event.json()));
         self.stats.published[type_id.index()][lane] += 1;
-        self.log_seen(&record, offset);
+        self.log_seen(record, offset);
         let appended = self.now.instant;
-        let seq = self.history.append(Entry { offset, record: Arc::clone(&record), frame, appended });
+        let seq = self.history.append(Entry { offset, record: Arc::clone(record), frame, appended });
         let Self { index, connections, lanes, history, outputs, catalog, .. } = self;
         index.matching(catalog.name(type_id), record.event.fields(), |members| {
             for member in members {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Hub;
-use super::connection::{Busy, Connection, Phase, Session, Strikes, Subscription, Transport};
+use super::connection::{Busy, Connection, Phase, Session, Subscription, Transport};
 use super::grants::Allowed;
 use super::publish::{Answer, Asker, Batch, Begun, PublishId, Publisher};
 use super::scan::{Scan, ScanFor};
@@ -150,7 +150,7 @@ impl Hub {
         if session.rate.take(now, per_second, burst, 1) {
             return true;
         }
-        let kept = session.strikes.get_or_insert_with(|| Box::<Strikes>::default());
+        let kept = session.strikes.get_or_insert_default();
         let over = kept.rate.strike(now, Duration::from_secs(10), strikes);
         let message = format!("more than {per_second} messages a second");
         let id = super::guard(&mut self.stats, id).flatten();
@@ -208,7 +208,7 @@ impl Hub {
         }
         let (now, limit) = (self.now.instant, self.config.limits.faults_per_minute);
         let Some(session) = self.session_mut(conn) else { return };
-        let kept = session.strikes.get_or_insert_with(|| Box::<Strikes>::default());
+        let kept = session.strikes.get_or_insert_default();
         if kept.faults.strike(now, Duration::from_secs(60), limit) {
             self.close(conn, CloseCode::BadMessages);
         }

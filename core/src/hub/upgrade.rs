@@ -155,11 +155,11 @@ impl Hub {
     }
 
     /// Begins a stream of Server-Sent Events: a session with one subscription.
-    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: ReplyContext) {
+    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: &ReplyContext) {
         let refuse =
             |detail: &str| Response::problem(503, "unavailable", detail, &[]).header("Retry-After", "1");
         if !self.loaded || self.leaving.is_some() {
-            return self.answer(conn, &context, refuse("the server is loading or leaving"));
+            return self.answer(conn, context, refuse("the server is loading or leaving"));
         }
         let query = Query::new(head);
         let identity = match self.reader(conn, head) {
@@ -167,13 +167,13 @@ impl Hub {
             Ok(Asking::Key(..)) => {
                 let response =
                     Response::problem(403, "forbidden", "an API key publishes; it reads no stream", &[]);
-                return self.answer(conn, &context, response);
+                return self.answer(conn, context, response);
             }
-            Err(response) => return self.answer(conn, &context, response),
+            Err(response) => return self.answer(conn, context, response),
         };
         let (patterns, filter) = match self.read_interest(&query, identity.grant()) {
             Ok(interest) => interest,
-            Err(response) => return self.answer(conn, &context, response),
+            Err(response) => return self.answer(conn, context, response),
         };
         let last = head.headers().get("last-event-id").or_else(|| query.get("lastEventId"));
         let since = last.and_then(read_position);
