@@ -97,6 +97,12 @@ impl Hub {
     /// Lets go of what a session holds; the connection stays to say its last.
     fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
         let now = self.now.instant;
+        // One by one while the session is still found: of two subscriptions to the same thing the second
+        // moves in the index as the first leaves.
+        while let Some(subscription) = self.session_mut(conn).and_then(|session| session.subscriptions.pop())
+        {
+            self.leave(&subscription);
+        }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let closing = Closing { deadline: linger(now), answered: false, websocket: true };
         let lanes = &mut connection.lanes;
@@ -110,9 +116,6 @@ impl Hub {
         let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
             return;
         };
-        for subscription in &session.subscriptions {
-            self.leave(subscription);
-        }
         self.sessions -= 1;
         let user = session.identity.user();
         if let Some(own) = self.users.get_mut(user) {
