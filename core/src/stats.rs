@@ -87,7 +87,7 @@ pub struct Stats {
     pub gaps_expired: u64,
     /// Gaps told because the log began anew.
     pub gaps_epoch: u64,
-    /// Resumes, and how many of them history covered.
+    /// Resumes, of WebSocket connections and of streams.
     pub resumes: u64,
     /// Resumes that history covered in every lane.
     pub resumes_recovered: u64,
