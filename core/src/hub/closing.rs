@@ -144,16 +144,18 @@ impl Hub {
     /// Goes on with a connection whose last bytes may have been taken.
     pub(super) fn go_on_closing(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Phase::Closing(closing) = connection.phase else { return };
         if !connection.outbox.is_empty() {
             return;
         }
-        if closing.answered || connection.ended {
-            return self.drop_connection(conn);
-        }
-        if !connection.finished {
-            connection.finished = true;
-            self.outputs.push_back(Output::Finish(conn));
+        match &connection.phase {
+            // What was asked before the peer said its last is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => self.drop_connection(conn),
+            Phase::Closing(closing) if closing.answered || connection.ended => self.drop_connection(conn),
+            Phase::Closing(_) if !connection.finished => {
+                connection.finished = true;
+                self.outputs.push_back(Output::Finish(conn));
+            }
+            _ => {}
         }
     }
 
