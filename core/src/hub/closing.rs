@@ -113,7 +113,7 @@ impl Hub {
             connection.outbox.prepend(&rest);
         }
         self.lanes.release(lanes);
-        let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
+        let Some(Phase::Live(session)) = self.connections.enter(conn, Phase::Closing(closing)) else {
             return;
         };
         self.sessions -= 1;
@@ -132,8 +132,9 @@ impl Hub {
     pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
         self.authenticated(conn);
         let now = self.now.instant;
+        let closing = Closing { deadline: linger(now), answered: false, websocket };
+        self.connections.enter(conn, Phase::Closing(closing));
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.phase = Phase::Closing(Closing { deadline: linger(now), answered: false, websocket });
         if std::mem::take(&mut connection.paused) {
             self.outputs.push_back(Output::Resume(conn));
         }
