@@ -51,6 +51,7 @@ use publish::{Append, PublishId, Publishing};
 use shared::{Connections, Outputs};
 
 pub use delivery::Transmit;
+pub use metrics::metrics;
 
 /// Entries of history that a lane looks at in one poll while it catches up.
 const SCAN: u32 = 512;

@@ -104,6 +104,12 @@ impl Hub {
     /// Lets go of what a session holds; the connection stays to say its last.
     fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
         let now = self.now.instant;
+        // One by one while the session is still found: of two subscriptions to the same thing the second
+        // moves in the index as the first leaves.
+        while let Some(subscription) = self.session_mut(conn).and_then(|session| session.subscriptions.pop())
+        {
+            self.leave(&subscription);
+        }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let closing = Closing { deadline: linger(now), answered: false, websocket: true };
         let lanes = &mut connection.lanes;
@@ -114,12 +120,9 @@ impl Hub {
             connection.outbox.prepend(&rest);
         }
         self.lanes.release(lanes);
-        let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
+        let Some(Phase::Live(session)) = self.connections.enter(conn, Phase::Closing(closing)) else {
             return;
         };
-        for subscription in &session.subscriptions {
-            self.leave(subscription);
-        }
         self.sessions -= 1;
         let user = session.identity.user();
         if let Some(own) = self.users.get_mut(user) {
@@ -136,8 +139,9 @@ impl Hub {
     pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
         self.authenticated(conn);
         let now = self.now.instant;
+        let closing = Closing { deadline: linger(now), answered: false, websocket };
+        self.connections.enter(conn, Phase::Closing(closing));
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.phase = Phase::Closing(Closing { deadline: linger(now), answered: false, websocket });
         if std::mem::take(&mut connection.paused) {
             self.outputs.push_back(Output::Resume(conn));
         }
@@ -152,20 +156,15 @@ impl Hub {
         if !connection.outbox.is_empty() {
             return;
         }
-        let closing = match &connection.phase {
-            Phase::Closing(closing) => *closing,
-            // Half-closed, and everything that was asked is answered.
-            Phase::Http(exchange) if connection.ended && !exchange.is_working() => {
-                return self.drop_connection(conn);
+        match &connection.phase {
+            // What was asked before the peer said its last is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => self.drop_connection(conn),
+            Phase::Closing(closing) if closing.answered || connection.ended => self.drop_connection(conn),
+            Phase::Closing(_) if !connection.finished => {
+                connection.finished = true;
+                self.outputs.push_back(Output::Finish(conn));
             }
-            _ => return,
-        };
-        if closing.answered || connection.ended {
-            return self.drop_connection(conn);
-        }
-        if !connection.finished {
-            connection.finished = true;
-            self.outputs.push_back(Output::Finish(conn));
+            _ => {}
         }
     }
 

@@ -114,6 +114,7 @@ impl Hub {
             if settled != Settled::Ready {
                 self.wake(conn);
             }
+            self.go_on_closing(conn);
             return None;
         }
         Some(Transmit { hub: self, conn, staged })

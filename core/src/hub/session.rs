@@ -376,7 +376,6 @@ impl Hub {
             return self.refuse(conn, id, ErrorCode::InvalidMessage, message, None);
         }
         session.began = true;
-        self.stats.resumes += 1;
         let known = self.is_of_this_log(&since.epoch, &since.lanes);
         let mut results = Vec::with_capacity(entries.len());
         for ResumeEntry { id, wanted } in entries {
@@ -436,6 +435,7 @@ impl Hub {
         epoch: &str,
         lanes: &PerLane<Offset>,
     ) -> (Position, bool, Vec<ServerMessage<'static>>) {
+        self.stats.resumes += 1;
         let end = self.history.end();
         let ours = self.history.epoch().cloned().expect("connections begin when the log is open");
         if !self.is_of_this_log(epoch, lanes) {

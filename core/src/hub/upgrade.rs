@@ -96,7 +96,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let user = Arc::clone(identity.user());
         connection.heard = now;
-        connection.phase = Phase::Live(Box::new(Session {
+        let session = Session {
             identity,
             transport,
             subscriptions: Vec::new(),
@@ -111,7 +111,8 @@ impl Hub {
             strikes: None,
             inbox: Vec::new(),
             busy: None,
-        }));
+        };
+        self.connections.enter(conn, Phase::Live(Box::new(session)));
         self.sessions += 1;
         let note = Note::Connected { connection: self.names.write(conn).into(), user: (&*user).into() };
         self.outputs.push_back(Output::Note(note));
