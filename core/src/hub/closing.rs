@@ -41,9 +41,19 @@ impl Sweep {
 /// The instance leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
-    /// When whatever is left is closed.
+    /// When the next stage begins, whatever is left.
     pub(super) deadline: Instant,
-    told: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Clients are told to reconnect, and leave one by one.
+    Telling,
+    /// Whoever is left has been closed.
+    Ending,
+    /// The shell knows that nothing is left to wait for.
+    Over,
 }
 
 impl Hub {
@@ -136,15 +146,23 @@ impl Hub {
         }
         self.wake(conn);
         self.arm(conn);
+        self.go_on_closing(conn);
     }
 
     /// Goes on with a connection whose last bytes may have been taken.
     pub(super) fn go_on_closing(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Phase::Closing(closing) = connection.phase else { return };
         if !connection.outbox.is_empty() {
             return;
         }
+        let closing = match &connection.phase {
+            Phase::Closing(closing) => *closing,
+            // Half-closed, and everything that was asked is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => {
+                return self.drop_connection(conn);
+            }
+            _ => return,
+        };
         if closing.answered || connection.ended {
             return self.drop_connection(conn);
         }
@@ -215,20 +233,24 @@ impl Hub {
             return;
         }
         let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
-        self.leaving = Some(Leaving { deadline, told: false });
+        self.leaving = Some(Leaving { deadline, stage: Stage::Telling });
         self.begin_sweep(Sweep { slot: 0, what: What::Leave });
         self.check_leaving();
     }
 
     /// Closes everything at once, as politely as one frame allows.
     pub(super) fn stop(&mut self) {
+        self.end_all(CloseCode::GoingAway);
+    }
+
+    fn end_all(&mut self, code: CloseCode) {
+        self.leaving = Some(Leaving { deadline: linger(self.now.instant), stage: Stage::Ending });
         let all: Vec<ConnId> = self.connections.ids().collect();
-        self.leaving = Some(Leaving { deadline: linger(self.now.instant), told: false });
         for conn in all {
-            match self.connections.get(conn).map(|connection| matches!(connection.phase, Phase::Live(_))) {
-                Some(true) => self.close(conn, CloseCode::GoingAway),
-                Some(false) => self.begin_closing(conn, false),
-                None => {}
+            match self.connections.get(conn).map(|connection| &connection.phase) {
+                Some(Phase::Live(_)) => self.close(conn, code),
+                Some(Phase::Http(_)) => self.begin_closing(conn, false),
+                Some(Phase::Closing(_)) | None => {}
             }
         }
         self.check_leaving();
@@ -237,14 +259,32 @@ impl Hub {
     /// Says once that nothing is left, or that the time is over.
     pub(super) fn check_leaving(&mut self) {
         let Some(leaving) = &mut self.leaving else { return };
-        if !leaving.told && (self.connections.len() == 0 || leaving.deadline <= self.now.instant) {
-            leaving.told = true;
-            self.outputs.push_back(Output::Drained);
+        let late = leaving.deadline <= self.now.instant;
+        match leaving.stage {
+            Stage::Over => {}
+            Stage::Telling if late && 0 < self.connections.len() => self.end_all(CloseCode::Restart),
+            Stage::Telling | Stage::Ending if late || self.connections.len() == 0 => {
+                *leaving = Leaving { deadline: Instant::from_micros(u64::MAX), stage: Stage::Over };
+                self.outputs.push_back(Output::Drained);
+            }
+            Stage::Telling | Stage::Ending => {}
         }
-        if leaving.told {
-            // Nothing more is due for the drain itself.
-            leaving.deadline = Instant::from_micros(u64::MAX);
+    }
+
+    /// What a shell that must give the hub up can still send on a connection: the rest of a frame begun and
+    /// a Close frame with 1011, so that no client takes it for the end of the network.
+    #[must_use]
+    pub fn last_words(&self, conn: ConnId) -> Vec<u8> {
+        let mut words = Vec::new();
+        let Some(connection) = self.connections.get(conn) else { return words };
+        if connection.session().is_none_or(super::connection::Session::is_stream) {
+            return words;
         }
+        let [rest, _] = self.lanes.slices(connection.lanes, crate::lanes::Staged::NOTHING);
+        words.extend_from_slice(rest);
+        words.extend_from_slice(connection.outbox.bytes());
+        close_into(&mut words, CloseCode::Internal.as_u16(), CloseCode::Internal.reason());
+        words
     }
 
     pub(super) fn begin_sweep(&mut self, sweep: Sweep) {

@@ -144,6 +144,8 @@ pub(super) struct Session {
     pub(super) began: bool,
     pub(super) born: Instant,
     pub(super) next_heartbeat: Instant,
+    /// The tick of the entry for its token's end; others of this connection are stale.
+    pub(super) expiry: u64,
     /// When it closes with 1012, once told to reconnect.
     pub(super) leave: Option<Instant>,
     pub(super) rate: Rate,

@@ -80,12 +80,11 @@ impl Transmit<'_> {
         self.len() == 0
     }
 
-    /// Takes note that the socket took the first `written` bytes. Says whether it took all.
+    /// Takes note that the socket took the first `written` bytes. Says whether there is more to send, what
+    /// was not taken included; where there is not, the next [`Output::Transmit`] says when there is.
     pub fn commit(self, written: usize) -> bool {
-        let all = self.len();
-        assert!(written <= all, "no more is committed than was given");
-        self.hub.commit(self.conn, self.staged, written);
-        written == all
+        assert!(written <= self.len(), "no more is committed than was given");
+        self.hub.commit(self.conn, self.staged, written)
     }
 }
 
@@ -257,9 +256,9 @@ impl Hub {
         wake(connection, &mut self.outputs);
     }
 
-    fn commit(&mut self, conn: ConnId, staged: Staged, written: usize) {
+    fn commit(&mut self, conn: ConnId, staged: Staged, written: usize) -> bool {
         let now = self.now.instant;
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
         self.stats.bytes_sent += written as u64;
         if 0 < written {
             connection.took = now;
@@ -275,7 +274,12 @@ impl Hub {
         }
         if 0 < of_replies {
             self.unblock(conn);
+            self.go_on_closing(conn);
         }
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        let more = !connection.outbox.is_empty() || !connection.lanes.is_idle();
+        connection.pending = more;
+        more
     }
 
     fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {

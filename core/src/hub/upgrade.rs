@@ -105,6 +105,7 @@ impl Hub {
             began: false,
             born: now,
             next_heartbeat: now + first,
+            expiry: u64::MAX,
             leave: None,
             rate: Rate::new(now),
             strikes: None,
