@@ -100,14 +100,14 @@ impl Hub {
             _ => Settled::Ready,
         };
         if self.is_stream(conn) {
-            self.encode_stream(conn, budget.min(STREAM_AHEAD), settled);
+            self.encode_stream(conn, budget.min(STREAM_AHEAD));
         }
         let connection = self.connections.get_mut(conn)?;
         let room = budget.saturating_sub(connection.outbox.len());
         let staged = if room == 0 || !connection.session().is_some_and(|session| !session.is_stream()) {
             Staged::NOTHING
         } else {
-            self.lanes.stage(connection.lanes, &self.history, room, settled == Settled::Hold)
+            self.lanes.stage(connection.lanes, &self.history, room)
         };
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
         if rest.is_empty() && events.is_empty() && connection.outbox.is_empty() {
@@ -209,13 +209,13 @@ impl Hub {
     }
 
     /// Encodes the next events of a stream, once everything encoded before is written.
-    fn encode_stream(&mut self, conn: ConnId, budget: usize, settled: Settled) {
+    fn encode_stream(&mut self, conn: ConnId, budget: usize) {
         let Some(connection) = self.connections.get(conn) else { return };
-        if !connection.outbox.is_empty() || settled == Settled::Hold {
+        if !connection.outbox.is_empty() {
             return;
         }
         let lanes = connection.lanes;
-        let staged = self.lanes.stage(lanes, &self.history, budget, false);
+        let staged = self.lanes.stage(lanes, &self.history, budget);
         let chosen: Vec<(Priority, u64)> = self.lanes.chosen(staged).collect();
         let mut position = self.lanes.position(lanes, &self.history);
         for (lane, seq) in chosen {
