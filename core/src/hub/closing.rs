@@ -97,6 +97,10 @@ impl Hub {
     /// Lets go of what a session holds; the connection stays to say its last.
     fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
         let now = self.now.instant;
+        // Each is taken out while the others are still to be found: the index may move one of them.
+        while let Some(last) = self.session_mut(conn).and_then(|session| session.subscriptions.pop()) {
+            self.leave(&last);
+        }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let closing = Closing { deadline: linger(now), answered: false, websocket: true };
         let lanes = &mut connection.lanes;
@@ -110,9 +114,6 @@ impl Hub {
         let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
             return;
         };
-        for subscription in &session.subscriptions {
-            self.leave(subscription);
-        }
         self.sessions -= 1;
         let user = session.identity.user();
         if let Some(own) = self.users.get_mut(user) {
