@@ -182,7 +182,7 @@ impl Hub {
         }
     }
 
-    /// Answers a request whose events are decided, and goes on with the next.
+    /// Answers a request whose events are decided.
     pub(super) fn published_http(&mut self, conn: ConnId, publish: PublishId, answer: Answer) {
         let Some(exchange) = self.exchange_mut(conn) else { return };
         let context = match &exchange.step {
@@ -193,7 +193,6 @@ impl Hub {
         };
         let response = self.publish_response(answer);
         self.answer(conn, &context, response);
-        self.next_request(conn);
     }
 
     fn publish_response(&mut self, answer: Answer) -> Response {
@@ -305,7 +304,6 @@ impl Hub {
         let epoch = self.history.epoch();
         let body = json!({"epoch": epoch, "events": scan.found(), "next": scan.next}).to_string();
         self.answer(conn, &context, Response::with_body(200, JSON, body));
-        self.next_request(conn);
     }
 
     // Operators

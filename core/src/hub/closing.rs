@@ -278,7 +278,7 @@ impl Hub {
     fn tell_to_leave(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         match &connection.phase {
-            Phase::Http(exchange) if !exchange.is_working() && connection.outbox.is_empty() => {
+            Phase::Http(exchange) if exchange.is_idle() && connection.outbox.is_empty() => {
                 self.drop_connection(conn);
             }
             Phase::Http(_) | Phase::Closing(_) => {}

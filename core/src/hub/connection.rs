@@ -79,9 +79,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether a request is being worked on.
+    /// Whether no request has begun that is still to be answered.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Request)
+    }
+
+    /// Whether a whole request is being answered.
     pub(super) const fn is_working(&self) -> bool {
-        !matches!(self.step, Step::Request)
+        matches!(self.step, Step::Busy(..) | Step::Respond)
     }
 }
 

@@ -274,7 +274,17 @@ impl Hub {
             self.commit_lanes(conn, staged, of_rest + of_events);
         }
         if 0 < of_replies {
-            self.unblock(conn);
+            self.replies_taken(conn);
+        }
+    }
+
+    /// Goes on with what waited for the socket to take replies.
+    fn replies_taken(&mut self, conn: ConnId) {
+        match self.connections.get(conn).map(|connection| (&connection.phase, connection.outbox.is_empty())) {
+            Some((Phase::Live(_), _)) => self.unblock(conn),
+            Some((Phase::Closing(_), true)) => self.go_on_closing(conn),
+            Some((Phase::Http(_), true)) => self.response_taken(conn),
+            _ => {}
         }
     }
 

@@ -304,10 +304,33 @@ impl Hub {
             return self.begin_closing(conn, false);
         }
         if let Phase::Http(exchange) = &mut connection.phase {
-            exchange.step = Step::Request;
+            exchange.step = Step::Respond;
             exchange.since = now.instant;
         }
         self.wake(conn);
+        self.arm(conn);
+    }
+
+    /// The peer has taken all that was answered: the request behind it is next. One response at a time is
+    /// held, however many requests were pipelined.
+    pub(super) fn response_taken(&mut self, conn: ConnId) {
+        let now = self.now.instant;
+        let Some(exchange) = self.exchange_mut(conn) else { return };
+        if matches!(exchange.step, Step::Respond) {
+            exchange.step = Step::Request;
+            exchange.since = now;
+            self.next_request(conn);
+        }
+        self.drop_if_ended(conn);
+    }
+
+    /// Closes a half-closed connection once nothing is left to answer.
+    fn drop_if_ended(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let Phase::Http(exchange) = &connection.phase else { return };
+        if connection.ended && connection.outbox.is_empty() && !exchange.is_working() {
+            self.drop_connection(conn);
+        }
     }
 
     /// Sends a response after which the connection closes.
@@ -330,7 +353,7 @@ impl Hub {
     }
 
     /// Goes on with the requests that waited behind one that is answered.
-    pub(super) fn next_request(&mut self, conn: ConnId) {
+    fn next_request(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let paused = std::mem::take(&mut connection.paused);
         if paused {
