@@ -149,6 +149,8 @@ pub(super) struct Session {
     pub(super) began: bool,
     pub(super) born: Instant,
     pub(super) next_heartbeat: Instant,
+    /// The tick of the token's timer entry that counts; others of this session are stale.
+    pub(super) expiry_armed: u64,
     /// When it closes with 1012, once told to reconnect.
     pub(super) leave: Option<Instant>,
     pub(super) rate: Rate,

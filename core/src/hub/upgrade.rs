@@ -106,6 +106,7 @@ impl Hub {
             began: false,
             born: now,
             next_heartbeat: now + first,
+            expiry_armed: u64::MAX,
             leave: None,
             rate: Rate::new(now),
             strikes: None,
