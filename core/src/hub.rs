@@ -200,7 +200,7 @@ impl Hub {
             Input::Publish { request, publisher, event } => self.publish_embedded(request, publisher, event),
             Input::KeysReplaced(keys) => {
                 self.auth.replace_keys(keys);
-                self.begin_sweep(closing::Sweep::trust());
+                self.begin_sweep();
             }
             Input::Drain => self.drain(),
             Input::Stop => self.stop(),

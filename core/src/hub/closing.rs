@@ -15,24 +15,12 @@ use crate::wire::{Message, Reader, Role, WebSocketLimits, close_into};
 const SWEEP_STEP: usize = 256;
 
 /// A look at all connections, a piece at a time.
+///
+/// It closes those whose token the keys no longer vouch for, and while the instance leaves it tells the others
+/// to reconnect elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
     slot: usize,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    /// Close those whose token the keys no longer vouch for.
-    Trust,
-    /// Tell everyone to reconnect elsewhere.
-    Leave,
-}
-
-impl Sweep {
-    pub(super) const fn trust() -> Self {
-        Self { slot: 0, what: What::Trust }
-    }
 }
 
 /// The instance leaves.
@@ -230,7 +218,7 @@ impl Hub {
         }
         let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
         self.leaving = Some(Leaving { deadline, stage: Stage::Telling });
-        self.begin_sweep(Sweep { slot: 0, what: What::Leave });
+        self.begin_sweep();
         self.check_leaving();
     }
 
@@ -283,24 +271,24 @@ impl Hub {
         words
     }
 
-    pub(super) fn begin_sweep(&mut self, sweep: Sweep) {
-        // Leaving ends every connection, so it may take the place of any other look at them.
-        self.sweep = Some(sweep);
+    /// Begins a look at all connections. One that goes on begins anew: what it does is done once.
+    pub(super) fn begin_sweep(&mut self) {
+        self.sweep = Some(Sweep { slot: 0 });
     }
 
     /// Looks at the next connections of a sweep.
     pub(super) fn go_on_sweeping(&mut self) {
-        let Some(Sweep { slot, what }) = self.sweep else { return };
+        let Some(Sweep { slot }) = self.sweep else { return };
         let end = (slot + SWEEP_STEP).min(self.connections.slots());
         for slot in slot..end {
             if let Some(conn) = self.connections.at(slot).map(|connection| connection.id) {
-                match what {
-                    What::Trust => self.check_trust(conn),
-                    What::Leave => self.tell_to_leave(conn),
+                self.check_trust(conn);
+                if self.leaving.is_some() {
+                    self.tell_to_leave(conn);
                 }
             }
         }
-        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end, what });
+        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end });
     }
 
     fn check_trust(&mut self, conn: ConnId) {
@@ -313,10 +301,11 @@ impl Hub {
     fn tell_to_leave(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         match &connection.phase {
-            Phase::Http(exchange) if !exchange.is_working() && connection.outbox.is_empty() => {
+            Phase::Http(exchange) if exchange.is_idle() && connection.outbox.is_empty() => {
                 self.drop_connection(conn);
             }
             Phase::Http(_) | Phase::Closing(_) => {}
+            Phase::Live(session) if session.leave.is_some() => {}
             Phase::Live(session) => {
                 let stream = session.is_stream();
                 let after = self.rng.below(self.config.drain.spread_ms + 1);
