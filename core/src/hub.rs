@@ -14,10 +14,12 @@ mod metrics;
 mod names;
 mod publish;
 mod request;
+mod resume;
 mod routes;
 mod scan;
 mod session;
 mod shared;
+mod subscribe;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -114,7 +114,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("stats", &["event", "protocol", "time"]),
     ("config", &["event"]),
     // The machines, which know the vocabulary and not each other.
-    ("auth", &["event", "map", "time"]),
+    ("auth", &["config", "event", "map", "time"]),
     ("client", &["event", "map", "protocol", "rng", "time", "wire"]),
     ("dedup", &["map", "protocol", "rng", "time"]),
     ("history", &["event", "protocol", "time", "wire"]),

@@ -180,6 +180,40 @@ pub(super) struct Subscription {
     pub(super) place: Place,
 }
 
+impl Connection {
+    pub(super) fn session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Live(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
+        match &mut self.phase {
+            Phase::Live(session) => Some(session),
+            _ => None,
+        }
+    }
+}
+
+impl Session {
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    pub(super) fn subscription(&self, id: &str) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| *subscription.id == *id)
+    }
+
+    /// Takes a subscription out of the list.
+    pub(super) fn take(&mut self, id: &str) -> Option<Subscription> {
+        let index = self.subscriptions.iter().position(|subscription| *subscription.id == *id)?;
+        let taken = self.subscriptions.swap_remove(index);
+        self.subscriptions_bytes -= taken.bytes as usize;
+        Some(taken)
+    }
+}
+
 /// A leaky bucket as one timestamp (the generic cell rate algorithm).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate(Instant);
