@@ -51,6 +51,7 @@ use publish::{Append, PublishId, Publishing};
 use shared::{Connections, Outputs};
 
 pub use delivery::Transmit;
+pub use metrics::metrics;
 
 /// Entries of history that a lane looks at in one poll while it catches up.
 const SCAN: u32 = 512;
@@ -199,7 +200,7 @@ impl Hub {
             Input::Publish { request, publisher, event } => self.publish_embedded(request, publisher, event),
             Input::KeysReplaced(keys) => {
                 self.auth.replace_keys(keys);
-                self.begin_sweep(closing::Sweep::trust());
+                self.begin_sweep();
             }
             Input::Drain => self.drain(),
             Input::Stop => self.stop(),

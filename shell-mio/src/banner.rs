@@ -17,7 +17,7 @@ pub(crate) fn print(settings: &Settings, bound: SocketAddr) {
 
 fn write(out: &mut impl Write, settings: &Settings, bound: SocketAddr) -> io::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    writeln!(out, "tidings {version} listens on {bound}")?;
+    writeln!(out, "tidings {version} listening on {bound}")?;
     if settings.dev {
         write_dev(out, settings, bound)?;
     }

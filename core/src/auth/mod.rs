@@ -59,6 +59,8 @@ pub struct Authenticator {
     cache: TokenCache,
     grants: Grants,
     revocations: Revocations,
+    cache_hits: u64,
+    cache_misses: u64,
 }
 
 impl Authenticator {
@@ -90,6 +92,8 @@ impl Authenticator {
             cache: TokenCache::new(config.cache_tokens, keyed),
             grants: Grants::new(keyed),
             revocations: Revocations::new(config.max_revocations, keyed),
+            cache_hits: 0,
+            cache_misses: 0,
         })
     }
 
@@ -103,8 +107,14 @@ impl Authenticator {
         let cached = self.cache.get(&digest);
         let known = cached.is_some();
         let identity = match cached {
-            Some(identity) => identity,
-            None => Arc::new(token::verify(token, &self.keys, &self.rules)?),
+            Some(identity) => {
+                self.cache_hits += 1;
+                identity
+            }
+            None => {
+                self.cache_misses += 1;
+                Arc::new(token::verify(token, &self.keys, &self.rules)?)
+            }
         };
         if let Err(refused) = self.check_moment(&identity, now) {
             self.cache.remove(&digest);
@@ -156,6 +166,18 @@ impl Authenticator {
     #[must_use]
     pub fn cookie(&self) -> Option<&str> {
         self.cookie.as_ref().map(CookieName::as_str)
+    }
+
+    /// Tokens that were remembered when they came again.
+    #[must_use]
+    pub const fn cache_hits(&self) -> u64 {
+        self.cache_hits
+    }
+
+    /// Tokens whose signature had to be verified.
+    #[must_use]
+    pub const fn cache_misses(&self) -> u64 {
+        self.cache_misses
     }
 
     fn check_moment(&self, identity: &Identity, now: UnixTime) -> Result<(), TokenError> {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use form_urlencoded::parse as parse_query;
+use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::connection::{Busy, Connection, Phase, ReplyContext, Step};
@@ -16,7 +18,7 @@ use super::{Hub, metrics};
 use crate::auth::{Grant, TokenError};
 use crate::event::{Filter, Pattern, Patterns};
 use crate::input::Listener;
-use crate::protocol::{CloseCode, ConnId, ErrorCode, Failure, Offset};
+use crate::protocol::{CloseCode, ConnId, Epoch, ErrorCode, Failure, Offset, Recent};
 use crate::wire::http::{RequestHead, Response};
 
 const JSON: &str = "application/json";
@@ -24,6 +26,14 @@ const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 /// Connections in one answer of `GET /v1/connections`.
 const CONNECTIONS_MAX: usize = 1_000;
+
+/// A page of history. Written out as it stands, so that an event's data keep their bytes.
+#[derive(Serialize)]
+struct Page<'a> {
+    epoch: Option<&'a Epoch>,
+    events: Vec<Recent<'a>>,
+    next: Offset,
+}
 
 /// The parameters of a query, decoded. The first of a name counts.
 pub(super) struct Query(Vec<(String, String)>);
@@ -174,6 +184,14 @@ impl Hub {
             }
         };
         match begun {
+            Begun::Done(Answer::Refused(failure))
+                if failure.code == ErrorCode::InvalidEvent
+                    && serde_json::from_slice::<IgnoredAny>(body).is_err() =>
+            {
+                let failure = Failure { code: ErrorCode::InvalidJson, ..failure };
+                let response = self.publish_response(Answer::Refused(failure));
+                self.answer(conn, &context, response);
+            }
             Begun::Done(answer) => {
                 let response = self.publish_response(answer);
                 self.answer(conn, &context, response);
@@ -303,7 +321,8 @@ impl Hub {
         let Step::Busy(context, _) = &exchange.step else { return };
         let context = context.clone();
         let epoch = self.history.epoch();
-        let body = json!({"epoch": epoch, "events": scan.found(), "next": scan.next}).to_string();
+        let body = Page { epoch, events: scan.found(), next: scan.next };
+        let body = serde_json::to_string(&body).expect("a page has string keys and plain values only");
         self.answer(conn, &context, Response::with_body(200, JSON, body));
         self.next_request(conn);
     }

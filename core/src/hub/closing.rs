@@ -15,32 +15,30 @@ use crate::wire::{Message, Reader, Role, WebSocketLimits, close_into};
 const SWEEP_STEP: usize = 256;
 
 /// A look at all connections, a piece at a time.
+///
+/// It closes those whose token the keys no longer vouch for, and while the instance leaves it tells the others
+/// to reconnect elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
     slot: usize,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    /// Close those whose token the keys no longer vouch for.
-    Trust,
-    /// Tell everyone to reconnect elsewhere.
-    Leave,
-}
-
-impl Sweep {
-    pub(super) const fn trust() -> Self {
-        Self { slot: 0, what: What::Trust }
-    }
 }
 
 /// The instance leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
-    /// When whatever is left is closed.
+    /// When the next stage begins, whatever is left.
     pub(super) deadline: Instant,
-    told: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Clients are told to reconnect, and leave one by one.
+    Telling,
+    /// Whoever is left has been closed.
+    Ending,
+    /// The shell knows that nothing is left to wait for.
+    Over,
 }
 
 impl Hub {
@@ -94,6 +92,12 @@ impl Hub {
     /// Lets go of what a session holds; the connection stays to say its last.
     fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
         let now = self.now.instant;
+        // One by one while the session is still found: of two subscriptions to the same thing the second
+        // moves in the index as the first leaves.
+        while let Some(subscription) = self.session_mut(conn).and_then(|session| session.subscriptions.pop())
+        {
+            self.leave(&subscription);
+        }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let closing = Closing { deadline: linger(now), answered: false, websocket: true };
         let lanes = &mut connection.lanes;
@@ -104,12 +108,9 @@ impl Hub {
             connection.outbox.prepend(&rest);
         }
         self.lanes.release(lanes);
-        let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
+        let Some(Phase::Live(session)) = self.connections.enter(conn, Phase::Closing(closing)) else {
             return;
         };
-        for subscription in &session.subscriptions {
-            self.leave(subscription);
-        }
         self.sessions -= 1;
         let user = session.identity.user();
         if let Some(own) = self.users.get_mut(user) {
@@ -126,28 +127,32 @@ impl Hub {
     pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
         self.authenticated(conn);
         let now = self.now.instant;
+        let closing = Closing { deadline: linger(now), answered: false, websocket };
+        self.connections.enter(conn, Phase::Closing(closing));
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.phase = Phase::Closing(Closing { deadline: linger(now), answered: false, websocket });
         if std::mem::take(&mut connection.paused) {
             self.outputs.push_back(Output::Resume(conn));
         }
         self.wake(conn);
         self.arm(conn);
+        self.go_on_closing(conn);
     }
 
     /// Goes on with a connection whose last bytes may have been taken.
     pub(super) fn go_on_closing(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Phase::Closing(closing) = connection.phase else { return };
         if !connection.outbox.is_empty() {
             return;
         }
-        if closing.answered || connection.ended {
-            return self.drop_connection(conn);
-        }
-        if !connection.finished {
-            connection.finished = true;
-            self.outputs.push_back(Output::Finish(conn));
+        match &connection.phase {
+            // What was asked before the peer said its last is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => self.drop_connection(conn),
+            Phase::Closing(closing) if closing.answered || connection.ended => self.drop_connection(conn),
+            Phase::Closing(_) if !connection.finished => {
+                connection.finished = true;
+                self.outputs.push_back(Output::Finish(conn));
+            }
+            _ => {}
         }
     }
 
@@ -212,20 +217,24 @@ impl Hub {
             return;
         }
         let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
-        self.leaving = Some(Leaving { deadline, told: false });
-        self.begin_sweep(Sweep { slot: 0, what: What::Leave });
+        self.leaving = Some(Leaving { deadline, stage: Stage::Telling });
+        self.begin_sweep();
         self.check_leaving();
     }
 
     /// Closes everything at once, as politely as one frame allows.
     pub(super) fn stop(&mut self) {
+        self.end_all(CloseCode::GoingAway);
+    }
+
+    fn end_all(&mut self, code: CloseCode) {
+        self.leaving = Some(Leaving { deadline: linger(self.now.instant), stage: Stage::Ending });
         let all: Vec<ConnId> = self.connections.ids().collect();
-        self.leaving = Some(Leaving { deadline: linger(self.now.instant), told: false });
         for conn in all {
-            match self.connections.get(conn).map(|connection| matches!(connection.phase, Phase::Live(_))) {
-                Some(true) => self.close(conn, CloseCode::GoingAway),
-                Some(false) => self.begin_closing(conn, false),
-                None => {}
+            match self.connections.get(conn).map(|connection| &connection.phase) {
+                Some(Phase::Live(_)) => self.close(conn, code),
+                Some(Phase::Http(_)) => self.begin_closing(conn, false),
+                Some(Phase::Closing(_)) | None => {}
             }
         }
         self.check_leaving();
@@ -234,34 +243,52 @@ impl Hub {
     /// Says once that nothing is left, or that the time is over.
     pub(super) fn check_leaving(&mut self) {
         let Some(leaving) = &mut self.leaving else { return };
-        if !leaving.told && (self.connections.len() == 0 || leaving.deadline <= self.now.instant) {
-            leaving.told = true;
-            self.outputs.push_back(Output::Drained);
-        }
-        if leaving.told {
-            // Nothing more is due for the drain itself.
-            leaving.deadline = Instant::from_micros(u64::MAX);
+        let late = leaving.deadline <= self.now.instant;
+        match leaving.stage {
+            Stage::Over => {}
+            Stage::Telling if late && 0 < self.connections.len() => self.end_all(CloseCode::Restart),
+            Stage::Telling | Stage::Ending if late || self.connections.len() == 0 => {
+                *leaving = Leaving { deadline: Instant::from_micros(u64::MAX), stage: Stage::Over };
+                self.outputs.push_back(Output::Drained);
+            }
+            Stage::Telling | Stage::Ending => {}
         }
     }
 
-    pub(super) fn begin_sweep(&mut self, sweep: Sweep) {
-        // Leaving ends every connection, so it may take the place of any other look at them.
-        self.sweep = Some(sweep);
+    /// What a shell that must give the hub up can still send on a connection: the rest of a frame begun and
+    /// a Close frame with 1011, so that no client takes it for the end of the network.
+    #[must_use]
+    pub fn last_words(&self, conn: ConnId) -> Vec<u8> {
+        let mut words = Vec::new();
+        let Some(connection) = self.connections.get(conn) else { return words };
+        if connection.session().is_none_or(super::connection::Session::is_stream) {
+            return words;
+        }
+        let [rest, _] = self.lanes.slices(connection.lanes, crate::lanes::Staged::NOTHING);
+        words.extend_from_slice(rest);
+        words.extend_from_slice(connection.outbox.bytes());
+        close_into(&mut words, CloseCode::Internal.as_u16(), CloseCode::Internal.reason());
+        words
+    }
+
+    /// Begins a look at all connections. One that goes on begins anew: what it does is done once.
+    pub(super) fn begin_sweep(&mut self) {
+        self.sweep = Some(Sweep { slot: 0 });
     }
 
     /// Looks at the next connections of a sweep.
     pub(super) fn go_on_sweeping(&mut self) {
-        let Some(Sweep { slot, what }) = self.sweep else { return };
+        let Some(Sweep { slot }) = self.sweep else { return };
         let end = (slot + SWEEP_STEP).min(self.connections.slots());
         for slot in slot..end {
             if let Some(conn) = self.connections.at(slot).map(|connection| connection.id) {
-                match what {
-                    What::Trust => self.check_trust(conn),
-                    What::Leave => self.tell_to_leave(conn),
+                self.check_trust(conn);
+                if self.leaving.is_some() {
+                    self.tell_to_leave(conn);
                 }
             }
         }
-        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end, what });
+        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end });
     }
 
     fn check_trust(&mut self, conn: ConnId) {
@@ -274,10 +301,11 @@ impl Hub {
     fn tell_to_leave(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         match &connection.phase {
-            Phase::Http(exchange) if !exchange.is_working() && connection.outbox.is_empty() => {
+            Phase::Http(exchange) if exchange.is_idle() && connection.outbox.is_empty() => {
                 self.drop_connection(conn);
             }
             Phase::Http(_) | Phase::Closing(_) => {}
+            Phase::Live(session) if session.leave.is_some() => {}
             Phase::Live(session) => {
                 let stream = session.is_stream();
                 let after = self.rng.below(self.config.drain.spread_ms + 1);

@@ -79,9 +79,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether a request is being worked on.
+    /// Whether no request has begun that is still to be answered.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Request)
+    }
+
+    /// Whether a whole request is being answered.
     pub(super) const fn is_working(&self) -> bool {
-        !matches!(self.step, Step::Request)
+        matches!(self.step, Step::Busy(..) | Step::Respond)
     }
 }
 
@@ -144,6 +149,8 @@ pub(super) struct Session {
     pub(super) began: bool,
     pub(super) born: Instant,
     pub(super) next_heartbeat: Instant,
+    /// The tick of the token's timer entry that counts; others of this session are stale.
+    pub(super) expiry_armed: u64,
     /// When it closes with 1012, once told to reconnect.
     pub(super) leave: Option<Instant>,
     pub(super) rate: Rate,

@@ -82,22 +82,27 @@ impl Hub {
         let now = self.now.unix;
         for _ in 0..FIRED_MAX {
             let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-            let Some((_, conn)) = self.expiries.pop(millis) else { return };
-            let deadline = self.session_mut(conn).and_then(|session| session.identity.deadline());
-            match deadline {
+            let Some((tick, conn)) = self.expiries.pop(millis) else { return };
+            let Some(session) = self.session_mut(conn) else { continue };
+            if session.expiry_armed != tick {
+                continue;
+            }
+            session.expiry_armed = u64::MAX;
+            match session.identity.deadline() {
                 Some(deadline) if deadline <= now => self.close(conn, CloseCode::TokenExpired),
-                // A refreshed token has an entry of its own; a clock set back leaves this one to look again.
-                Some(_) => self.arm_expiry(conn),
-                None => {}
+                // The token was refreshed since.
+                _ => self.arm_expiry(conn),
             }
         }
     }
 
-    /// Arms the end of a session's token.
+    /// Arms the end of a session's token, unless its entry comes due no later.
     pub(super) fn arm_expiry(&mut self, conn: ConnId) {
-        let deadline = self.session_mut(conn).and_then(|session| session.identity.deadline());
-        if let Some(deadline) = deadline {
-            self.expiries.arm(conn, u64::try_from(deadline.as_millis()).unwrap_or(0));
+        let Some(session) = self.connections.get_mut(conn).and_then(Connection::session_mut) else { return };
+        let Some(deadline) = session.identity.deadline() else { return };
+        let at = u64::try_from(deadline.as_millis()).unwrap_or(0);
+        if self.expiries.tick_of(at) < session.expiry_armed {
+            session.expiry_armed = self.expiries.arm(conn, at);
         }
     }
 
@@ -146,11 +151,12 @@ impl Hub {
             Step::Body(_) => (after(http.body_ms), Due::Body),
             Step::Busy(..) => (after(http.response_ms), Due::Unavailable),
             Step::Respond => (after(http.response_ms), Due::Response),
-            Step::Request if exchange.counted.is_some() => {
+            Step::Request if exchange.reader.phase() == ReadPhase::Head => {
                 (after(http.head_ms.min(self.config.limits.handshake_ms)), Due::Handshake)
             }
-            Step::Request if exchange.reader.phase() == ReadPhase::Head => {
-                (after(http.head_ms), Due::Handshake)
+            // Whoever has not said who it is gets no longer for its next request than for its first.
+            Step::Request if exchange.counted.is_some() => {
+                (after(http.idle_ms.min(self.config.limits.handshake_ms)), Due::Idle)
             }
             Step::Request => (after(http.idle_ms), Due::Idle),
         }

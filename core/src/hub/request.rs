@@ -65,6 +65,10 @@ impl Hub {
             if matches!(exchange.step, Step::Busy(..) | Step::Respond) {
                 break;
             }
+            if self.is_blocked(conn) {
+                break;
+            }
+            let Some(exchange) = self.exchange_mut(conn) else { break };
             let idle = exchange.reader.phase() == crate::wire::http::Phase::Idle;
             if idle && !input.is_empty() {
                 exchange.since = now;

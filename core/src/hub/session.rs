@@ -95,6 +95,12 @@ impl Hub {
             return;
         }
         let Some(connection) = self.connections.get_mut(conn) else { return };
+        if let Phase::Http(exchange) = &connection.phase {
+            if connection.paused && !exchange.is_working() {
+                self.next_request(conn);
+            }
+            return;
+        }
         if connection.paused {
             connection.paused = false;
             self.outputs.push_back(Output::Resume(conn));
@@ -107,13 +113,13 @@ impl Hub {
     fn on_message(&mut self, conn: ConnId, message: Message) {
         match message {
             Message::Text(text) => {
-                if self.pay(conn, 1) {
+                if self.pay(conn, || ClientMessage::id_of(&text)) {
                     self.on_text(conn, &text);
                 }
             }
             Message::Binary(_) => self.close(conn, CloseCode::Unsupported),
             Message::Ping(payload) => {
-                if self.pay(conn, 1)
+                if self.pay(conn, || None)
                     && let Some(connection) = self.connections.get_mut(conn)
                 {
                     connection.outbox.append(|out| pong_into(out, &payload));
@@ -135,19 +141,20 @@ impl Hub {
     }
 
     /// Charges a message to the connection's rate, or answers that it is over it.
-    fn pay(&mut self, conn: ConnId, cost: u32) -> bool {
+    fn pay(&mut self, conn: ConnId, id: impl FnOnce() -> Option<Box<str>>) -> bool {
         let limits = &self.config.limits;
         let (per_second, burst, strikes) =
             (limits.messages_per_s, limits.messages_burst, limits.rate_faults_per_10s);
         let now = self.now.instant;
         let Some(session) = self.session_mut(conn) else { return false };
-        if session.rate.take(now, per_second, burst, cost) {
+        if session.rate.take(now, per_second, burst, 1) {
             return true;
         }
         let kept = session.strikes.get_or_insert_default();
         let over = kept.rate.strike(now, Duration::from_secs(10), strikes);
         let message = format!("more than {per_second} messages a second");
-        self.refuse(conn, None, ErrorCode::RateLimited, &message, None);
+        let id = super::guard(&mut self.stats, id).flatten();
+        self.refuse(conn, id.as_deref(), ErrorCode::RateLimited, &message, None);
         if over {
             self.close(conn, CloseCode::TooMany);
         }
@@ -369,7 +376,6 @@ impl Hub {
             return self.refuse(conn, id, ErrorCode::InvalidMessage, message, None);
         }
         session.began = true;
-        self.stats.resumes += 1;
         let known = self.is_of_this_log(&since.epoch, &since.lanes);
         let mut results = Vec::with_capacity(entries.len());
         for ResumeEntry { id, wanted } in entries {
@@ -429,6 +435,7 @@ impl Hub {
         epoch: &str,
         lanes: &PerLane<Offset>,
     ) -> (Position, bool, Vec<ServerMessage<'static>>) {
+        self.stats.resumes += 1;
         let end = self.history.end();
         let ours = self.history.epoch().cloned().expect("connections begin when the log is open");
         if !self.is_of_this_log(epoch, lanes) {

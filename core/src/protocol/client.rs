@@ -146,6 +146,13 @@ fn invalid(message: impl Into<String>) -> Fault {
 }
 
 impl<'a> ClientMessage<'a> {
+    /// The id of a message that is answered without being read any further.
+    #[must_use]
+    pub fn id_of(text: &'a str) -> Option<Box<str>> {
+        let fields: Fields<'a> = serde_json::from_str(text).ok()?;
+        read_id(fields.id).ok().flatten()
+    }
+
     /// Reads one text frame.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub(super) struct Buckets {
     table: HashTable<Entry>,
     lists: Vec<List>,
     free: Vec<u32>,
+    /// Definitions in the far parts of all lists.
+    far: usize,
 }
 
 /// Where an entry leads: the highest bit of its number tells.
@@ -83,14 +85,14 @@ impl Buckets {
         checks: &impl Checks,
     ) -> u32 {
         match self.find(name, checks) {
-            Some(Target::List(list)) => self.list_mut(list).push(posting),
+            Some(Target::List(list)) => self.push(list, posting),
             Some(Target::Alone(first)) => {
                 let list = self.new_list(name, Posting { definition: first, place: 0 });
                 let entry = self.table.find_mut(Entry::new(name.bits(), 0).bits(), |entry| {
                     entry.id == Target::Alone(first).id()
                 });
                 entry.expect("the first one has just been found").id = Target::List(list).id();
-                self.list_mut(list).push(posting)
+                self.push(list, posting)
             }
             None => {
                 let target = if alone {
@@ -115,7 +117,9 @@ impl Buckets {
         let target = self.find(name, checks).expect("a definition stands in the buckets of its places");
         if let Target::List(list) = target {
             let moved = self.list_mut(list).swap_remove(position);
-            if 0 < self.list(list).len {
+            let left = self.list(list).len as usize;
+            self.far -= usize::from(NEAR <= left);
+            if 0 < left {
                 return moved;
             }
             self.free.push(list);
@@ -165,6 +169,12 @@ impl Buckets {
         u32::try_from(self.lists.len() - 1).expect("fewer than 2^31 lists fit into memory")
     }
 
+    fn push(&mut self, list: u32, posting: Posting) -> u32 {
+        let position = self.list_mut(list).push(posting);
+        self.far += usize::from(NEAR <= position as usize);
+        position
+    }
+
     fn list(&self, list: u32) -> &List {
         self.lists.get(list as usize).expect("an entry leads to a list")
     }
@@ -173,16 +183,17 @@ impl Buckets {
         self.lists.get_mut(list as usize).expect("an entry leads to a list")
     }
 
-    /// Bytes held, without the far parts of lists.
+    /// Bytes held, where a vector is at most half empty.
     pub(super) fn memory(&self) -> usize {
         self.table.allocation_size()
             + self.lists.capacity() * size_of::<List>()
             + self.free.capacity() * size_of::<u32>()
+            + self.far * 2 * size_of::<Posting>()
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.free.len() == self.lists.len()
+        self.far == 0 && self.table.is_empty() && self.free.len() == self.lists.len()
     }
 }
 

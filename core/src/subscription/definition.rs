@@ -1,7 +1,7 @@
 //! What is stored once for all equal subscriptions, laid out so that a visit touches one line of cache.
 
 use super::fingerprint::{Fingerprint, Fingerprinter};
-use super::members::{Few, Member};
+use super::members::Members;
 use super::permit::Permit;
 use super::plan::Anchor;
 use crate::event::{Fields, Filter, Pattern, Patterns, Scalar};
@@ -14,7 +14,7 @@ pub struct DefinitionId(pub(super) u32);
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) filter: Filter,
-    pub(super) members: Few<Member>,
+    pub(super) members: Members,
     /// The last round that looked at it: an event that finds it at several places looks once.
     pub(super) round: u64,
     /// What tells the name of its bucket from others, where it has one place.
@@ -39,6 +39,14 @@ pub(super) enum Positions {
 impl Positions {
     pub(super) fn new(positions: Vec<u32>) -> Self {
         if let [one] = positions[..] { Self::One(one) } else { Self::Many(positions.into()) }
+    }
+
+    /// Positions that are stored apart.
+    pub(super) fn further(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Many(many) => many.len(),
+        }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [u32] {

@@ -11,7 +11,7 @@ use super::bucket::{Buckets, Found, Posting, Routes};
 use super::catalog::{Catalog, Event, Key};
 use super::definition::{Definition, DefinitionId, Positions};
 use super::fingerprint::{Fingerprint, Fingerprinter};
-use super::members::{Few, Member, Removed};
+use super::members::{Member, Members, Removed};
 use super::permit::Permit;
 use super::plan::Plan;
 use crate::event::{Fields, Filter, Patterns};
@@ -60,6 +60,8 @@ pub struct Index<P> {
     buckets: Buckets,
     routes: Routes,
     members: usize,
+    /// Places of definitions that have more than one.
+    further_places: usize,
     round: u64,
     /// Scratch of a match: bucket names, at most [`BATCH`].
     names: Vec<Fingerprint>,
@@ -82,6 +84,7 @@ impl<P: Permit> Index<P> {
             buckets: Buckets::default(),
             routes: Routes::default(),
             members: 0,
+            further_places: 0,
             round: 0,
             names: Vec::with_capacity(BATCH),
             found: Vec::with_capacity(BATCH),
@@ -223,7 +226,8 @@ impl<P: Permit> Index<P> {
         self.catalog.len()
     }
 
-    /// How many definitions [`matching`](Self::matching) has looked at so far, whether they matched or not.
+    /// How many definitions [`matching`](Self::matching) has looked at so far, whether they matched or not; one
+    /// that an event finds at several of its places counts for each.
     #[must_use]
     pub const fn work(&self) -> u64 {
         self.catalog.work()
@@ -232,13 +236,15 @@ impl<P: Permit> Index<P> {
     /// Bytes held, estimated from above; what permits point to is not in it.
     #[must_use]
     pub fn memory(&self) -> usize {
-        // A list of members or of a bucket's definitions is a vector that is at most half empty, or shrinks.
-        let lists = 2 * (self.members * size_of::<Member>() + self.catalog.len() * size_of::<Posting>());
-        self.catalog.memory()
+        // A vector of n members has room for at most 2(n−1), unless members have just left in great number.
+        let further_members = 2 * (self.members - self.catalog.len()) * size_of::<Member>();
+        let further_places = self.further_places * size_of::<u32>();
+        further_members
+            + further_places
+            + self.catalog.memory()
             + self.positions.capacity() * size_of::<Positions>()
             + self.buckets.memory()
             + self.routes.memory()
-            + lists
     }
 
     /// Makes a definition and puts it into its buckets.
@@ -250,7 +256,7 @@ impl<P: Permit> Index<P> {
         let only = if let [name] = names[..] { Some(name) } else { None };
         let id = self.catalog.insert(key, |terms, filter| Definition {
             filter,
-            members: Few::One(member),
+            members: Members::One(member),
             round: 0,
             check: only.map_or(0, Fingerprint::check),
             terms,
@@ -264,6 +270,7 @@ impl<P: Permit> Index<P> {
             self.buckets.insert(name, posting, only.is_some(), &self.catalog)
         };
         let positions = Positions::new(names.into_iter().zip(0..).map(insert).collect());
+        self.further_places += positions.further();
         if let Some(reused) = self.positions.get_mut(id as usize) {
             *reused = positions;
         } else {
@@ -283,14 +290,36 @@ impl<P: Permit> Index<P> {
                 *position_of(&mut self.positions, moved) = position;
             }
         }
-        *self.positions.get_mut(id as usize).expect("every definition has positions") = Positions::One(0);
+        let positions = self.positions.get_mut(id as usize).expect("every definition has positions");
+        self.further_places -= positions.further();
+        *positions = Positions::One(0);
         self.catalog.remove(id);
+    }
+
+    /// Asserts that a definition stands in its buckets where its positions say.
+    #[cfg(test)]
+    pub(super) fn assert_placed(&mut self, DefinitionId(id): DefinitionId) {
+        let definition = self.catalog.definition(id);
+        let plan = Plan::of(&self.prints, self.catalog.content(definition.key()), definition.anchor);
+        self.round += 1;
+        for (name, place) in plan.names().zip(0..) {
+            let posting = Posting { definition: id, place };
+            let position = *position_of(&mut self.positions, posting) as usize;
+            match self.buckets.visit(name, self.round, &self.catalog) {
+                Found::Nothing => unreachable!("each bucket is visited once"),
+                Found::Alone(alone) => assert_eq!((alone, place, position), (id, 0, 0)),
+                Found::List(near, far) => assert_eq!(near.iter().chain(far).nth(position), Some(&posting)),
+            }
+        }
     }
 
     /// Whether joining has left no trace but capacity.
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.members == 0 && self.catalog.is_empty() && self.buckets.is_empty() && self.routes.is_empty()
+        self.members + self.further_places == 0
+            && self.catalog.is_empty()
+            && self.buckets.is_empty()
+            && self.routes.is_empty()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A list that holds its usual single entry in place, and is left in constant time.
+//! Who has a definition: a list that holds its usual single member in place, and is left in constant time.
 
 use crate::protocol::Offset;
 
@@ -13,38 +13,38 @@ pub struct Member {
     pub from: Offset,
 }
 
-/// One or more entries. One costs no allocation; more cost a vector, which shrinks as entries leave.
+/// One or more members. One costs no allocation; more cost a vector, which shrinks as they leave.
 #[derive(Debug)]
-pub(super) enum Few<T> {
-    One(T),
-    Many(Vec<T>),
+pub(super) enum Members {
+    One(Member),
+    Many(Vec<Member>),
 }
 
-impl<T: Copy> Few<T> {
-    /// The entries in order.
-    pub(super) fn as_slice(&self) -> &[T] {
+impl Members {
+    /// The members in order.
+    pub(super) fn as_slice(&self) -> &[Member] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         }
     }
 
-    /// Adds an entry at the end and returns its position.
-    pub(super) fn push(&mut self, entry: T) -> usize {
+    /// Adds a member at the end and returns its position.
+    pub(super) fn push(&mut self, member: Member) -> usize {
         match self {
             Self::One(one) => {
-                *self = Self::Many(vec![*one, entry]);
+                *self = Self::Many(vec![*one, member]);
                 1
             }
             Self::Many(many) => {
-                many.push(entry);
+                many.push(member);
                 many.len() - 1
             }
         }
     }
 
-    /// Removes the entry at `position` and puts the last one in its place.
-    pub(super) fn swap_remove(&mut self, position: usize) -> Removed<T> {
+    /// Removes the member at `position` and puts the last one in its place.
+    pub(super) fn swap_remove(&mut self, position: usize) -> Removed {
         let Self::Many(many) = self else { return Removed::Last };
         many.swap_remove(position);
         let moved = many.get(position).copied();
@@ -57,37 +57,39 @@ impl<T: Copy> Few<T> {
     }
 }
 
-/// What became of a list that an entry left.
+/// What became of a list that a member left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Removed<T> {
-    /// It was the only entry: the list is to be dropped.
+pub(super) enum Removed {
+    /// It was the only member: the list is to be dropped.
     Last,
-    /// It stood at the end, no other entry moved.
+    /// It stood at the end, no other member moved.
     End,
-    /// This entry stands at its position since.
-    Moved(T),
+    /// This member stands at its position since.
+    Moved(Member),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn member(slot: u32) -> Member {
+        Member { slot, tag: 0, from: Offset::ZERO }
+    }
+
     #[test]
-    fn a_list_keeps_what_did_not_leave_and_tells_what_moved() {
-        let mut few = Few::One(0);
-        assert_eq!((1..100).map(|entry| few.push(entry)).collect::<Vec<_>>(), (1..100).collect::<Vec<_>>());
-        assert_eq!(few.swap_remove(0), Removed::Moved(99));
-        assert_eq!(few.swap_remove(98), Removed::End);
-        for _ in 0..97 {
-            assert!(matches!(few.swap_remove(0), Removed::Moved(_)));
-        }
-        assert!(matches!(few, Few::One(_)));
-        assert_eq!(few.swap_remove(0), Removed::Last);
+    fn a_list_keeps_who_did_not_leave_and_tells_who_moved() {
+        let mut members = Members::One(member(0));
+        (1..100).for_each(|slot| assert_eq!(members.push(member(slot)), slot as usize));
+        assert_eq!(members.swap_remove(0), Removed::Moved(member(99)));
+        assert_eq!(members.swap_remove(98), Removed::End);
+        (0..97).for_each(|_| assert!(matches!(members.swap_remove(0), Removed::Moved(_))));
+        assert!(matches!(members, Members::One(_)));
+        assert_eq!(members.swap_remove(0), Removed::Last);
     }
 
     #[test]
     fn a_list_of_one_member_takes_three_words() {
         assert_eq!(size_of::<Member>(), 16);
-        assert_eq!(size_of::<Few<Member>>(), 24);
+        assert_eq!(size_of::<Members>(), 24);
     }
 }

@@ -6,7 +6,8 @@ use crate::event::{Fields, Filter};
 
 /// Decides which events a subscriber may see, whatever it subscribed to.
 ///
-/// Equal permits permit the same events: the index keeps one of them and asks it once an event.
+/// Equal permits permit the same events: the index keeps one of them, and asks it once an event for all
+/// definitions that also have the same patterns.
 pub trait Permit: Eq + Hash + Clone {
     /// Whether an event of this type with these fields may be seen.
     fn permits(&self, type_name: &str, fields: &Fields) -> bool;

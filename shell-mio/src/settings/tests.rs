@@ -1,3 +1,5 @@
+//! The layers of the settings: which one wins, and the place of every fault.
+
 use std::path::PathBuf;
 
 use super::*;
