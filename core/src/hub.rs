@@ -208,6 +208,10 @@ impl Hub {
             Input::Stop => self.stop(),
             Input::Timeout => self.on_timeout(),
             Input::TurnTook(took) => self.stats.turns.record(took),
+            Input::Succeeds(counted) => {
+                self.stats = *counted;
+                self.stats.hubs_given_up += 1;
+            }
         }
         self.expire_tokens();
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::auth::KeySet;
 use crate::history::Record;
 use crate::protocol::{ConnId, Epoch, Offset, RequestId};
+use crate::stats::Stats;
 
 /// Who is at the other end, as the shell's socket says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,9 @@ pub enum Input<'a> {
     Timeout,
     /// How long the shell's last turn took, for the metrics.
     TurnTook(Duration),
+    /// The hub takes the place of one that was given up after a panic, and goes on counting where that one
+    /// stopped.
+    Succeeds(Box<Stats>),
 }
 
 /// The log did not take an event.

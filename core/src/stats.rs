@@ -131,6 +131,8 @@ pub struct Stats {
     pub heartbeats: u64,
     /// Panics met while parsing for one connection.
     pub panics: u64,
+    /// Hubs of the process that were given up after a panic in their dispatch.
+    pub hubs_given_up: u64,
     /// From a publish being accepted to the turn in which the kernel took the event.
     pub latency: Histogram,
     /// How long the shell's turns took.

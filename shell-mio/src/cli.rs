@@ -11,7 +11,7 @@ mod serve;
 mod table;
 mod tail;
 mod target;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod token;
 
 use std::fmt;

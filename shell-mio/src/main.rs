@@ -2,6 +2,7 @@
 
 mod banner;
 mod cli;
+mod jwks;
 mod logging;
 mod server;
 mod settings;

@@ -6,12 +6,14 @@
 
 mod clock;
 mod event_loop;
+mod keys;
 mod listeners;
 mod signals;
 mod sockets;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{self, PanicHookInfo};
 
 use thiserror::Error;
 use tidings_core::{HubError, Listener as Serves};
@@ -19,6 +21,7 @@ use tidings_core::{HubError, Listener as Serves};
 use crate::banner;
 use crate::settings::Settings;
 use event_loop::EventLoop;
+use keys::{KeysError, Published};
 use listeners::Listener;
 
 /// Why the server ended.
@@ -35,6 +38,9 @@ pub(crate) enum ServeError {
     /// The configuration names a key, a role or a type that is at fault.
     #[error("{0}")]
     Hub(#[from] HubError),
+    /// There is no key to verify tokens with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The system denies what a server needs.
     #[error("the system denies what the server needs: {0}")]
     System(#[from] io::Error),
@@ -45,11 +51,18 @@ pub(crate) enum ServeError {
 /// # Errors
 /// [`ServeError`] where it cannot begin or go on.
 pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+    panic::set_hook(Box::new(log_panic));
     raise_open_files(settings.server.shell.open_files);
     let listeners = bind(&settings)?;
     let bound = listeners[0].local_addr()?;
     let operators = listeners.get(1).map(Listener::local_addr).transpose()?;
-    let mut event_loop = EventLoop::new(settings.clone(), listeners)?;
+    let mut published = Published::of(&settings)?;
+    let keys = published.as_mut().map(Published::first).transpose()?;
+    let mut event_loop = EventLoop::new(settings.clone(), keys, listeners)?;
+    event_loop.hear_signals()?;
+    if let Some(published) = published {
+        published.refresh(event_loop.teller())?;
+    }
     banner::print(&settings, bound);
     tracing::info!(address = %bound, "listening on {bound}");
     if let Some(address) = operators {
@@ -70,6 +83,14 @@ fn bind(settings: &Settings) -> Result<Vec<Listener>, ServeError> {
     }
 }
 
+/// Logs where the program panicked. Its message may hold what a peer sent, so only one that stands in the
+/// program's text is shown.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let message = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");
+    tracing::error!(place, message, "panicked");
+}
+
 /// Raises the number of files that the process may open; zero raises it as far as the system allows.
 fn raise_open_files(wanted: u64) {
     let wanted = if wanted == 0 { u64::MAX } else { wanted };
@@ -77,3 +98,6 @@ fn raise_open_files(wanted: u64) {
         tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,6 +219,12 @@ const TABLE: &[Family] = &[
     counter("tidings_panics_total", &[], "Panics while parsing; each cost one connection.", |hub, out| {
         out.one(hub.stats.panics);
     }),
+    counter(
+        "tidings_hubs_given_up_total",
+        &[],
+        "Hubs that panicked and were replaced; each cost all connections.",
+        |hub, out| out.one(hub.stats.hubs_given_up),
+    ),
 ];
 
 /// Where the samples of one metric go.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tidings_core::rng::Rng;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::target::Target;
 use super::{Failure, say, tls};
@@ -120,7 +119,7 @@ impl Publisher {
             .timeout_global(Some(timeout))
             .user_agent(concat!("tidings/", env!("CARGO_PKG_VERSION")));
         if target.secure {
-            config = config.tls_config(tls_config()?);
+            config = config.tls_config(tls::http_config()?);
         }
         if target.is_local() {
             config = config.proxy(None);
@@ -212,11 +211,4 @@ fn without_answer(url: &str, error: &ureq::Error) -> Attempt {
         | ureq::Error::Protocol(_) => Attempt::Again(why, None),
         _ => Attempt::Never(why),
     }
-}
-
-fn tls_config() -> Result<TlsConfig, Failure> {
-    let config = TlsConfig::builder().unversioned_rustls_crypto_provider(tls::provider());
-    let Some(own) = tls::own_roots()? else { return Ok(config.build()) };
-    let roots = own.iter().map(|der| Certificate::from_der(der).to_owned());
-    Ok(config.root_certs(RootCerts::from(roots)).build())
 }

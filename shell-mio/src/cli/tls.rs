@@ -1,4 +1,4 @@
-//! TLS of the commands: aws-lc, and Mozilla's roots or those of `SSL_CERT_FILE`.
+//! TLS of the commands and of the JWKS fetch: aws-lc, and Mozilla's roots or those of `SSL_CERT_FILE`.
 
 use std::sync::Arc;
 
@@ -6,16 +6,17 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::Failure;
 
 /// What signs and encrypts.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// The certificates of `SSL_CERT_FILE`, where it is set.
-pub(super) fn own_roots() -> Result<Option<Vec<CertificateDer<'static>>>, Failure> {
+fn own_roots() -> Result<Option<Vec<CertificateDer<'static>>>, Failure> {
     let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
@@ -41,4 +42,12 @@ pub(super) fn client_config() -> Result<Arc<ClientConfig>, Failure> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The settings of connections of the HTTP client.
+pub(crate) fn http_config() -> Result<TlsConfig, Failure> {
+    let config = TlsConfig::builder().unversioned_rustls_crypto_provider(provider());
+    let Some(own) = own_roots()? else { return Ok(config.build()) };
+    let roots = own.iter().map(|der| Certificate::from_der(der).to_owned());
+    Ok(config.root_certs(RootCerts::from(roots)).build())
 }

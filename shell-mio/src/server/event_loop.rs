@@ -1,14 +1,20 @@
 //! One turn of the loop after another: what has arrived goes in, what the hub says comes out, and each
 //! connection with something to send gets one write.
+//!
+//! Readiness is remembered as flags that only the call that would block clears, and a turn ends with nothing
+//! unsaid by the hub; so no wait begins while there is something to do.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant as SystemInstant};
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
+use tidings_core::auth::KeySet;
 use tidings_core::{ConnId, Hub, Input, LogUnavailable, Note, Output, Peer, Sequencer};
 
 use super::ServeError;
@@ -22,8 +28,36 @@ const EVENTS: usize = 1024;
 /// Tokens above all slots: the listeners count down from here.
 const LISTENERS: usize = usize::MAX - 1;
 const SIGNALS: Token = Token(usize::MAX - 8);
-/// Turns in which nothing else happened before a wait for the hub's own work may block.
+const WORD: Token = Token(usize::MAX - 9);
+/// Between two warnings of the same kind.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// What other threads tell the loop.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// The keys that tokens are verified with from here on.
+    Keys(KeySet),
+    /// What a signal asks for.
+    #[cfg(test)]
+    Asked(Asked),
+    /// Panic, as a fault in the hub would.
+    #[cfg(test)]
+    Sabotage,
+}
+
+/// Tells the loop something from another thread, and wakes it.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    words: Sender<Word>,
+    waker: Arc<Waker>,
+}
+
+impl Teller {
+    /// Says whether there is a loop to hear it.
+    pub(super) fn tell(&self, word: Word) -> bool {
+        self.words.send(word).is_ok() && self.waker.wake().is_ok()
+    }
+}
 
 /// The server while it runs.
 pub(super) struct EventLoop {
@@ -31,65 +65,113 @@ pub(super) struct EventLoop {
     clock: Clock,
     poll: Poll,
     listeners: Vec<Listener>,
-    signals: Signals,
+    signals: Option<Signals>,
+    /// Signals may have come since the last look.
+    signalled: bool,
+    teller: Teller,
+    words: Receiver<Word>,
+    /// The keys of the hub, where they are not those of the settings.
+    keys: Option<KeySet>,
     sockets: Sockets,
     hub: Hub,
     log: Sequencer,
     buffer: Vec<u8>,
     reads: VecDeque<ConnId>,
     writes: VecDeque<ConnId>,
-    asked_to_leave: bool,
+    asked: Option<Asked>,
     over: bool,
     warned: Option<SystemInstant>,
-    #[cfg(test)]
-    pub(super) sabotage: bool,
 }
 
 impl EventLoop {
-    pub(super) fn new(settings: Settings, mut listeners: Vec<Listener>) -> Result<Self, ServeError> {
+    pub(super) fn new(
+        settings: Settings,
+        keys: Option<KeySet>,
+        mut listeners: Vec<Listener>,
+    ) -> Result<Self, ServeError> {
         let poll = Poll::new()?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(LISTENERS - index))?;
         }
-        let signals = Signals::register(poll.registry(), SIGNALS)?;
+        let (sender, words) = channel();
+        let teller = Teller { words: sender, waker: Arc::new(Waker::new(poll.registry(), WORD)?) };
         let clock = Clock::start();
-        let (hub, log) = open_hub(&settings, clock)?;
+        let (hub, log) = open_hub(&settings, keys.as_ref(), clock)?;
         Ok(Self {
             buffer: vec![0; settings.server.shell.read_buffer_bytes],
             settings,
             clock,
             poll,
             listeners,
-            signals,
+            signals: None,
+            signalled: false,
+            teller,
+            words,
+            keys,
             sockets: Sockets::default(),
             hub,
             log,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
-            asked_to_leave: false,
+            asked: None,
             over: false,
             warned: None,
-            #[cfg(test)]
-            sabotage: false,
         })
+    }
+
+    /// Makes SIGTERM and SIGINT end the loop and not the process.
+    pub(super) fn hear_signals(&mut self) -> Result<(), ServeError> {
+        self.signals = Some(Signals::register(self.poll.registry(), SIGNALS)?);
+        Ok(())
+    }
+
+    /// What other threads tell the loop with.
+    pub(super) fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// Turns until the hub has nothing left to wait for.
     pub(super) fn run(&mut self) -> Result<(), ServeError> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut timeout = Some(Duration::ZERO);
         while !self.over {
-            let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
                 _ => {}
             }
             // Half a turn may have changed the hub by halves: what panics is given up as a whole.
-            if catch_unwind(AssertUnwindSafe(|| self.turn(&events))).is_err() {
-                self.start_over()?;
-            }
+            timeout = match catch_unwind(AssertUnwindSafe(|| self.turn(&events))) {
+                Ok(timeout) => timeout,
+                Err(_) => {
+                    self.start_over()?;
+                    Some(Duration::ZERO)
+                }
+            };
         }
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// Does what there is to do, a bounded piece of it, and says how long nothing more will be.
+    fn turn(&mut self, events: &Events) -> Option<Duration> {
+        let began = self.clock.instant();
+        for event in events {
+            self.on_event(event);
+        }
+        self.on_signals();
+        self.on_words();
+        self.accept();
+        self.read();
+        if self.hub.poll_timeout().is_some_and(|at| at <= self.clock.instant()) {
+            self.hub.handle(self.clock.now(), Input::Timeout);
+        }
+        self.obey();
+        self.write();
+        let took = self.clock.instant().since(began);
+        self.hub.handle(self.clock.now(), Input::TurnTook(took));
+        // What is said only after the wait would be said too late.
+        self.obey();
+        self.timeout()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -100,34 +182,16 @@ impl EventLoop {
         let now = SystemInstant::now();
         let rests = self.listeners.iter().filter_map(Listener::rests_until);
         let rest = rests.map(|until| until.saturating_duration_since(now)).min();
-        let wait = [hub, rest].into_iter().flatten().min()?;
-        // The system's poll counts in whole milliseconds: rounding down would spin until the deadline.
-        Some(if wait.is_zero() { wait } else { wait.max(Duration::from_millis(1)) })
-    }
-
-    fn turn(&mut self, events: &Events) {
-        let began = self.clock.instant();
-        for event in events {
-            self.on_event(event);
-        }
-        #[cfg(test)]
-        assert!(!std::mem::take(&mut self.sabotage), "a test asked for this panic");
-        self.accept();
-        self.read();
-        if self.hub.poll_timeout().is_some_and(|at| at <= self.clock.instant()) {
-            self.hub.handle(self.clock.now(), Input::Timeout);
-        }
-        self.obey();
-        self.write();
-        self.obey();
-        let took = self.clock.instant().since(began);
-        self.hub.handle(self.clock.now(), Input::TurnTook(took));
+        [hub, rest].into_iter().flatten().min()
     }
 
     fn on_event(&mut self, event: &Event) {
         let Token(token) = event.token();
-        if token == SIGNALS.0 {
-            return self.on_signals();
+        match event.token() {
+            SIGNALS => return self.signalled = true,
+            // Words are looked for in every turn; this one began for them.
+            WORD => return,
+            _ => {}
         }
         if let Some(listener) = LISTENERS.checked_sub(token).and_then(|index| self.listeners.get_mut(index)) {
             listener.ready = true;
@@ -148,20 +212,44 @@ impl EventLoop {
     }
 
     fn on_signals(&mut self) {
-        let asked: Vec<Asked> = self.signals.pending().collect();
+        if !std::mem::take(&mut self.signalled) {
+            return;
+        }
+        let asked = self.signals.as_mut().map(Signals::pending).unwrap_or_default();
         for asked in asked {
-            let input = match asked {
-                Asked::Leave if !self.asked_to_leave => {
-                    tracing::info!("draining: clients are told to reconnect");
-                    self.asked_to_leave = true;
-                    Input::Drain
+            self.leave(asked);
+        }
+    }
+
+    fn on_words(&mut self) {
+        while let Ok(word) = self.words.try_recv() {
+            match word {
+                Word::Keys(keys) => {
+                    self.keys = Some(keys.clone());
+                    self.hub.handle(self.clock.now(), Input::KeysReplaced(keys));
                 }
-                Asked::Leave | Asked::End => {
-                    tracing::info!("stopping");
-                    Input::Stop
-                }
-            };
-            self.hub.handle(self.clock.now(), input);
+                #[cfg(test)]
+                Word::Asked(asked) => self.leave(asked),
+                #[cfg(test)]
+                Word::Sabotage => panic!("a test asked for this panic"),
+            }
+        }
+    }
+
+    /// The first time politely, the second time at once, and then without waiting for anyone.
+    fn leave(&mut self, asked: Asked) {
+        match (self.asked, asked) {
+            (None, Asked::Leave) => {
+                tracing::info!("draining: clients are told to reconnect");
+                self.asked = Some(Asked::Leave);
+                self.hub.handle(self.clock.now(), Input::Drain);
+            }
+            (None | Some(Asked::Leave), _) => {
+                tracing::info!("stopping");
+                self.asked = Some(Asked::End);
+                self.hub.handle(self.clock.now(), Input::Stop);
+            }
+            (Some(Asked::End), _) => self.over = true,
         }
     }
 
@@ -323,10 +411,8 @@ impl EventLoop {
     }
 
     fn close(&mut self, conn: ConnId) {
-        if let Some(mut socket) = self.sockets.remove(conn) {
-            // Closing the descriptor takes it out of the poll as well.
-            let _ = self.poll.registry().deregister(&mut socket.stream);
-        }
+        // Dropping the socket closes the descriptor, and that takes it out of the poll as well.
+        drop(self.sockets.remove(conn));
     }
 
     /// The hub panicked: its connections are closed with 1011 and a new hub begins, with a new epoch, since the
@@ -335,17 +421,25 @@ impl EventLoop {
         tracing::error!("the hub panicked; its connections are closed and a new one begins");
         for conn in self.sockets.ids() {
             let words = catch_unwind(AssertUnwindSafe(|| self.hub.last_words(conn))).unwrap_or_default();
-            if let Some(socket) = self.sockets.get_mut(conn) {
-                // Whatever the socket does not take at once is not worth waiting for.
+            if let Some(mut socket) = self.sockets.remove(conn) {
+                // Whatever the socket does not take at once is not worth waiting for. A close with bytes unread
+                // would be a reset, which may overtake the words.
                 let _ = socket.stream.write(&words);
+                let _ = socket.stream.shutdown(Shutdown::Write);
+                let _ = socket.stream.read(&mut self.buffer);
             }
-            self.close(conn);
         }
         self.reads.clear();
         self.writes.clear();
-        (self.hub, self.log) = open_hub(&self.settings, self.clock)?;
-        if self.asked_to_leave {
-            self.hub.handle(self.clock.now(), Input::Stop);
+        // Readiness that the turn had been told of and did not come to would never be told again.
+        self.signalled = true;
+        self.listeners.iter_mut().for_each(|listener| listener.ready = true);
+        let counted = self.hub.stats().clone();
+        (self.hub, self.log) = open_hub(&self.settings, self.keys.as_ref(), self.clock)?;
+        let now = self.clock.now();
+        self.hub.handle(now, Input::Succeeds(Box::new(counted)));
+        if self.asked.is_some() {
+            self.hub.handle(now, Input::Stop);
         }
         Ok(())
     }
@@ -365,9 +459,16 @@ fn want_write(writes: &mut VecDeque<ConnId>, socket: &mut Socket, conn: ConnId) 
     }
 }
 
-fn open_hub(settings: &Settings, clock: Clock) -> Result<(Hub, Sequencer), ServeError> {
+fn open_hub(
+    settings: &Settings,
+    keys: Option<&KeySet>,
+    clock: Clock,
+) -> Result<(Hub, Sequencer), ServeError> {
     let now = clock.now();
     let mut hub = Hub::new(settings.config.clone(), seed()?, now)?;
+    if let Some(keys) = keys {
+        hub.handle(now, Input::KeysReplaced(keys.clone()));
+    }
     let log = Sequencer::new(seed()?);
     hub.handle(now, Input::LogOpened { epoch: log.epoch().clone(), begin: log.end() });
     hub.handle(now, Input::LogLoaded);

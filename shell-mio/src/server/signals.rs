@@ -26,7 +26,7 @@ impl Signals {
     }
 
     /// What has been asked since the last look.
-    pub(super) fn pending(&mut self) -> impl Iterator<Item = Asked> {
-        self.0.pending().map(|signal| if signal == SIGTERM { Asked::Leave } else { Asked::End })
+    pub(super) fn pending(&mut self) -> Vec<Asked> {
+        self.0.pending().map(|signal| if signal == SIGTERM { Asked::Leave } else { Asked::End }).collect()
     }
 }
