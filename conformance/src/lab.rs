@@ -153,7 +153,15 @@ impl Server {
         self.signal("TERM").await?;
         let code = self.exit_code().await?;
         same!(code, Some(0), "exit code after SIGTERM");
-        Ok(())
+        self.has_not_panicked()
+    }
+
+    /// No line of the log tells of a panic.
+    fn has_not_panicked(&self) -> Outcome {
+        let log = self.log().unwrap_or_default();
+        let Some(at) = log.iter().position(|line| line.contains("panic")) else { return Ok(()) };
+        let lines = log.get(at..log.len().min(at + 3)).unwrap_or_default();
+        fail!("the server panicked: {}", lines.join(" "))
     }
 }
 

@@ -343,7 +343,7 @@ async fn a_configured_type_stands_beside_the_25(t: Context) -> Outcome {
     let message = round_trip(&server, event.clone()).await?;
     same!(message["lane"], "high", "lane");
     same!(message["event"]["data"], event["data"], "data");
-    refused(&server, &json!({"type": "order.placed", "data": {"total": 1}}), "orderId").await?;
+    refused(&server, &json!({"type": "order.placed", "data": {"total": 1}}), "data").await?;
     refused(&server, &json!({"type": "order.placed", "data": {"orderId": "o1", "total": "1"}}), "total")
         .await?;
     round_trip(&server, marked(&unique("mark"), "high", 1)).await?;

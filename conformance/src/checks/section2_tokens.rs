@@ -209,7 +209,7 @@ async fn sub_is_required(t: Context) -> Outcome {
 }
 
 async fn configured_iss_and_aud_are_required_and_must_match(t: Context) -> Outcome {
-    let server = t.with("[auth]\nissuer = \"https://id.example\"\naudience = \"panel\"\n").await?;
+    let server = t.with("[auth]\nissuer = \"https://id.example\"\naudience = [\"panel\"]\n").await?;
     let issued = || server.token().claim("iss", json!("https://id.example"));
     accepted(&server, &issued().claim("aud", json!("panel"))).await?;
     accepted(&server, &issued().claim("aud", json!(["other", "panel"]))).await?;

@@ -144,7 +144,7 @@ async fn history_evicts_by_bytes(t: Context) -> Outcome {
 }
 
 async fn history_evicts_by_age(t: Context) -> Outcome {
-    let server = t.alone("[history]\nage_ms = 400\n").await?;
+    let server = t.alone("[history]\nage_ms = 1000\n").await?;
     let mark = unique("mark");
     let mut client = Client::full(&server).await?;
     let from = client.follow(&mark).await?;

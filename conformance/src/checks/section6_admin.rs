@@ -217,8 +217,10 @@ async fn metrics_are_open_to_loopback_only_without_forwarding(t: Context) -> Out
 
 async fn metrics_are_open_to_admins(t: Context) -> Outcome {
     let remote = Request::get("/metrics").header("X-Forwarded-For", "192.0.2.1");
-    for token in [t.server.admin_token()?, t.server.api_key.to_string()] {
-        same!(remote.clone().bearer(&token).send(&t.server).await?.status, 200, "with an admin's key");
+    for (whose, token) in
+        [("an admin's token", t.server.admin_token()?), ("an API key", t.server.api_key.to_string())]
+    {
+        same!(remote.clone().bearer(&token).send(&t.server).await?.status, 200, "with {whose}");
     }
     same!(remote.bearer(&t.server.full_token()?).send(&t.server).await?.status, 403, "with another token");
     Ok(())
@@ -246,7 +248,11 @@ async fn page_is_served_where_enabled(t: Context) -> Outcome {
     same!(response.status, 200, "status of /");
     let kind = response.header("content-type").unwrap_or_default();
     ensure!(kind.starts_with("text/html"), "the page came as {kind:?}");
-    ensure!(response.text().to_ascii_lowercase().contains("<html"), "no page in {}", response.text());
+    ensure!(
+        response.text().to_ascii_lowercase().contains("<!doctype html"),
+        "no page in {}",
+        response.text()
+    );
     let off = t.with("[page]\nenabled = false\n").await?;
     let response = Request::get("/").send(&off).await?;
     ensure!([404, 426].contains(&response.status), "/ without a page got {}", response.status);

@@ -109,10 +109,14 @@ async fn head_is_at_most_64_fields(t: Context) -> Outcome {
 
 /// The bytes must be answered with 400, and the connection closed after that.
 async fn refused(server: &Server, what: &str, bytes: &str) -> Outcome {
+    refused_with(server, what, &[400], bytes).await
+}
+
+async fn refused_with(server: &Server, what: &str, statuses: &[u16], bytes: &str) -> Outcome {
     let mut connection = Connection::open(server).await?;
     connection.send_what_goes(bytes.as_bytes()).await;
     let response = connection.response().await.at(what)?;
-    same!(response.status, 400, "status of {what}");
+    ensure!(statuses.contains(&response.status), "status of {what}: {}", response.status);
     connection.closed().await.at(what)
 }
 
@@ -181,7 +185,9 @@ fn ambiguous(server: &Server, body: &str) -> Vec<(&'static str, String)> {
 
 async fn length_that_two_readers_read_differently_is_400_and_closed(t: Context) -> Outcome {
     for (what, bytes) in ambiguous(&t.server, "0\r\n\r\n") {
-        refused(&t.server, what, &bytes).await?;
+        // A coding that is unknown but leaves no doubt about the length may be 501 (RFC 9112 §6.1).
+        let statuses: &[u16] = if what == "gzip, chunked" { &[400, 501] } else { &[400] };
+        refused_with(&t.server, what, statuses, &bytes).await?;
     }
     Ok(())
 }
@@ -238,7 +244,8 @@ async fn malformed_chunk_is_400_and_closed(t: Context) -> Outcome {
         ("a bare LF after a size", "2\n{}\r\n0\r\n\r\n"),
         ("a space before a size", " 2\r\n{}\r\n0\r\n\r\n"),
     ] {
-        refused(&t.server, what, &chunked(&t.server, chunks)).await?;
+        let statuses: &[u16] = if what.contains("overflows") { &[400, 413] } else { &[400] };
+        refused_with(&t.server, what, statuses, &chunked(&t.server, chunks)).await?;
     }
     Ok(())
 }
@@ -370,11 +377,10 @@ async fn head_body_and_idle_have_deadlines(t: Context) -> Outcome {
     body.send(request.get(..request.len() - 1).unwrap_or_default()).await?;
     let mut idle = Connection::open(&server).await?;
     same!(idle.ask(&Request::get("/healthz"), &server).await?.status, 200, "status");
-    idle.closed().await.at("an idle connection")?;
-    for (what, mut connection) in [("a head", head), ("a body", body)] {
+    for (what, mut connection) in [("an idle connection", idle), ("a head", head), ("a body", body)] {
         let rest = connection.rest().await.at(what)?;
         let text = String::from_utf8_lossy(&rest).into_owned();
-        ensure!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{what} that does not end got {text}");
+        ensure!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{what} got {text}");
     }
     Ok(())
 }

@@ -263,8 +263,11 @@ async fn body_over_8_mib_is_413(t: Context) -> Outcome {
         connection.send_what_goes(&chunk).await;
     }
     connection.response().await?.problem(413).at("chunked")?;
-    let padded = format!("{}{}", sample("user.login"), " ".repeat((8 << 20) - 200));
-    post(&t.server, "application/json", padded).send(&t.server).await?.success().at("just under 8 MiB")?;
+    let mut event = sample("user.login");
+    event["data"]["bulk"] = json!("x".repeat(60_000));
+    let batch = json!(vec![event; 139]).to_string();
+    ensure!(batch.len() < 8 << 20, "a batch of {} bytes", batch.len());
+    post(&t.server, "application/json", batch).send(&t.server).await?.success().at("just under 8 MiB")?;
     Ok(())
 }
 

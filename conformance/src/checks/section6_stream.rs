@@ -213,11 +213,11 @@ async fn stream_stays_within_the_grant(t: Context) -> Outcome {
 
 async fn stream_refuses_bad_parameters(t: Context) -> Outcome {
     let token = t.server.full_token()?;
-    for query in
-        ["events=nonsense", "events=content.exploded", "events=*&filter=7", "events=*&filter=%7B", "events="]
-    {
+    for query in ["events=nonsense", "events=content.exploded", "events=*&filter=7", "events=*&filter=%7B"] {
         let request = Request::get(&format!("/v1/stream?{query}")).bearer(&token);
-        request.send(&t.server).await?.problem(400).at(query)?;
+        let mut connection = crate::http::Connection::open(&t.server).await?;
+        connection.send(&request.encode(&t.server)).await?;
+        same!(connection.head().await?.status, 400, "status of {query:?}");
     }
     Ok(())
 }

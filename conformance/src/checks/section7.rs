@@ -60,8 +60,8 @@ async fn subscription_has_at_most_16_filter_keys(t: Context) -> Outcome {
 }
 
 async fn limits_are_configurable(t: Context) -> Outcome {
-    let settings =
-        "[limits]\nsubscriptions = 2\npatterns = 3\nfilter_keys = 1\nmessage_bytes = 1000\nrecent = 5\n";
+    let settings = "[limits]\nsubscriptions = 2\npatterns = 3\nfilter_keys = 1\nrecent = 5\n\
+        message_bytes = 8192\nevent_bytes = 4096\nsubscriptions_bytes = 4096\n";
     let server = t.with(settings).await?;
     let mut client = Client::full(&server).await?;
     client.subscribe("a", &["user.login", "user.logout", "content.*"], json!({"userId": 1})).await?;
@@ -71,7 +71,7 @@ async fn limits_are_configurable(t: Context) -> Outcome {
     client.error(recent, "invalid_message").await?;
     client.subscribe("b", &["user.login"], json!({})).await?;
     client.error(subscribe("c", &json!(["*"]), &json!({})), "too_many_subscriptions").await?;
-    client.send(&json!({"type": "ping", "pad": "x".repeat(1_000)})).await?;
+    client.send(&json!({"type": "ping", "pad": "x".repeat(9_000)})).await?;
     client.closed_with(1009).await
 }
 
