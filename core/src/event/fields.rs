@@ -2,6 +2,10 @@
 //! so that no event's JSON is parsed a second time.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Bytes that a dotted path may have, in a filter as in an event: what is longer, no filter can name.
+pub(super) const PATH_BYTES_MAX: usize = 256;
 
 /// A JSON scalar, compared by value: `1` equals `1.0`, and nothing is coerced between types.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,15 +70,17 @@ impl Hash for Number {
 /// One scalar and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Field {
-    path: Box<str>,
+    /// Shared by the elements of one array.
+    path: Arc<str>,
     in_array: bool,
     value: Scalar,
 }
 
 /// The scalars of one event: of `data` by dotted path, and `@subject`, `@source`.
 ///
-/// A key that is empty or has a dot in it cannot be named by a path and is left out; so is what stands
-/// inside an array, except that the scalars of an array stand under the array's own path.
+/// What no path can name is left out: a key that is empty or has a dot in it, a key of `data` that begins
+/// with `@` and so could pass for an attribute, a path longer than 256 bytes. So is what stands inside an
+/// array, except that the scalars of an array stand under the array's own path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Box<[Field]>);
 
@@ -96,8 +102,12 @@ impl Fields {
     /// Bytes of memory held, for the bounds of history.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let texts: usize = self.0.iter().map(|field| field.path.len() + field.value.text_len()).sum();
-        texts + self.0.len() * size_of::<Field>()
+        // The counters beside the text of an `Arc<str>` are two words.
+        let path = |path: &Arc<str>| path.len() + 2 * size_of::<usize>();
+        let paths: usize =
+            self.0.chunk_by(|a, b| Arc::ptr_eq(&a.path, &b.path)).map(|same| path(&same[0].path)).sum();
+        let texts: usize = self.0.iter().map(|field| field.value.text_len()).sum();
+        paths + texts + self.0.len() * size_of::<Field>()
     }
 }
 
@@ -126,7 +136,11 @@ pub struct FieldsBuilder(Vec<Field>);
 impl FieldsBuilder {
     /// Adds a scalar that stands at `path`; `in_array` where it is an element of the array there.
     pub fn push(&mut self, path: &str, value: Scalar, in_array: bool) {
-        self.0.push(Field { path: path.into(), in_array, value });
+        let path = match self.0.last() {
+            Some(last) if *last.path == *path => Arc::clone(&last.path),
+            _ => path.into(),
+        };
+        self.0.push(Field { path, in_array, value });
     }
 
     /// The scalars, sorted by path.
@@ -166,5 +180,16 @@ mod tests {
         assert_eq!(fields.at("a.c").count(), 2);
         assert_eq!(fields.at("a").count(), 1);
         assert_eq!(fields.at("z").count(), 0);
+    }
+
+    #[test]
+    fn the_elements_of_an_array_share_one_path() {
+        let path = "p".repeat(PATH_BYTES_MAX);
+        let mut builder = FieldsBuilder::default();
+        for _ in 0..100 {
+            builder.push(&path, Scalar::Null, true);
+        }
+        let fields = builder.build();
+        assert_eq!(fields.memory(), PATH_BYTES_MAX + 16 + 100 * size_of::<Field>());
     }
 }

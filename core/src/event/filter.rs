@@ -2,13 +2,16 @@
 
 use thiserror::Error;
 
-use super::fields::{Fields, Scalar};
+use super::fields::{Fields, PATH_BYTES_MAX, Scalar};
 
 /// A conjunction of equalities: at every path the event has one of the allowed values.
 ///
 /// Sorted by path, values without repeats, so equal filters compare equal. The empty filter lets all pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Filter(Box<[(Box<str>, Box<[Scalar]>)]>);
+pub struct Filter(Box<[Key]>);
+
+/// A path and the values allowed there.
+type Key = (Box<str>, Box<[Scalar]>);
 
 /// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -47,7 +50,7 @@ impl Filter {
         for (path, value) in object {
             keys.push((check_path(path)?, alternatives(path, value)?));
         }
-        keys.sort_by(|a: &(Box<str>, _), b| a.0.cmp(&b.0));
+        keys.sort_by(|a: &Key, b| a.0.cmp(&b.0));
         Ok(Self(keys.into()))
     }
 
@@ -80,9 +83,14 @@ impl Filter {
 fn check_path(path: &str) -> Result<Box<str>, FilterError> {
     let legal = match path.strip_prefix('@') {
         Some(attribute) => attribute == "subject" || attribute == "source",
-        None => path.len() <= 256 && path.split('.').all(|key| !key.is_empty()),
+        None => is_data_path(path),
     };
     if legal { Ok(path.into()) } else { Err(FilterError::Path(path.chars().take(64).collect())) }
+}
+
+/// Whether `path` is a dotted path into `data`.
+pub(super) fn is_data_path(path: &str) -> bool {
+    path.len() <= PATH_BYTES_MAX && !path.starts_with('@') && path.split('.').all(|key| !key.is_empty())
 }
 
 fn alternatives(path: &str, value: &serde_json::Value) -> Result<Box<[Scalar]>, FilterError> {

@@ -20,14 +20,16 @@ pub enum Pattern {
 #[error("{0:?} is not an event type, `category.*` or `*`")]
 pub struct PatternError(pub Box<str>);
 
-/// Whether `name` is of the form `category.name`: two or more words of `a-z 0-9 _` that begin with a letter.
+/// Whether `name` is of the form `category.name`: two words of `a-z 0-9 _` that begin with a letter, each at
+/// most 64 characters.
 #[must_use]
 pub fn is_type_name(name: &str) -> bool {
-    name.len() <= 128 && name.split('.').count() == 2 && name.split('.').all(is_word)
+    name.split_once('.').is_some_and(|(category, name)| is_word(category) && is_word(name))
 }
 
 fn is_word(word: &str) -> bool {
-    word.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+    word.len() <= 64
+        && word.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
         && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
@@ -41,7 +43,7 @@ impl Pattern {
             return Ok(Self::Any);
         }
         if let Some(category) = text.strip_suffix(".*") {
-            if is_word(category) && category.len() <= 64 {
+            if is_word(category) {
                 return Ok(Self::Category(category.into()));
             }
         } else if is_type_name(text) {
