@@ -4,9 +4,11 @@
 //! all of it in. The same seed and the same inputs give the same outputs, byte for byte.
 
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod event;
 pub mod map;
+pub mod pool;
 pub mod protocol;
 pub mod rng;
 pub mod subscription;

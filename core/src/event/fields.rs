@@ -85,6 +85,27 @@ struct Field {
 pub struct Fields(Box<[Field]>);
 
 impl Fields {
+    /// The scalars of an event that has been read into a [`serde_json::Value`], as a client does which
+    /// routes by filters. What is not an object has none.
+    ///
+    /// A top-level key of `data` that begins with `@` is left out too: no path names it, and it must not
+    /// pass for an attribute.
+    #[must_use]
+    pub fn from_event(event: &serde_json::Value) -> Self {
+        let mut builder = FieldsBuilder::default();
+        for (attribute, path) in [("subject", "@subject"), ("source", "@source")] {
+            if let Some(value) = event.get(attribute).and_then(Scalar::from_json) {
+                builder.push(path, value, false);
+            }
+        }
+        if let Some(data) = event.get("data").and_then(serde_json::Value::as_object) {
+            for (key, value) in data.iter().filter(|(key, _)| !key.starts_with('@')) {
+                collect(&mut builder, "", key, value);
+            }
+        }
+        builder.build()
+    }
+
     /// Every scalar as (path, value, whether it is an element of an array), sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Scalar, bool)> {
         self.0.iter().map(|field| (&*field.path, &field.value, field.in_array))
@@ -108,6 +129,23 @@ impl Fields {
             self.0.chunk_by(|a, b| Arc::ptr_eq(&a.path, &b.path)).map(|same| path(&same[0].path)).sum();
         let texts: usize = self.0.iter().map(|field| field.value.text_len()).sum();
         paths + texts + self.0.len() * size_of::<Field>()
+    }
+}
+
+/// Adds what stands under `key` of the object at `parent`. A parsed value nests at most 128 deep, which
+/// bounds the recursion.
+fn collect(builder: &mut FieldsBuilder, parent: &str, key: &str, value: &serde_json::Value) {
+    if key.is_empty() || key.contains('.') {
+        return;
+    }
+    let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
+    if let Some(object) = value.as_object() {
+        object.iter().for_each(|(key, value)| collect(builder, &path, key, value));
+    } else if let Some(array) = value.as_array() {
+        let scalars = array.iter().filter_map(Scalar::from_json);
+        scalars.for_each(|scalar| builder.push(&path, scalar, true));
+    } else if let Some(scalar) = Scalar::from_json(value) {
+        builder.push(&path, scalar, false);
     }
 }
 
@@ -191,5 +229,34 @@ mod tests {
         }
         let fields = builder.build();
         assert_eq!(fields.memory(), PATH_BYTES_MAX + 16 + 100 * size_of::<Field>());
+    }
+
+    #[test]
+    fn an_event_gives_its_scalars_by_path_and_nothing_that_a_path_cannot_name() {
+        let event = serde_json::json!({
+            "type": "content.updated", "subject": "post/1", "source": "/cms", "id": "e1",
+            "data": {
+                "a": {"b": 1, "": 2, "x.y": 3, "@k": true},
+                "tags": ["news", {"deep": 1}, [5], null],
+                "@source": "/forged", "": 4, "n": null,
+            },
+        });
+
+        let fields = Fields::from_event(&event);
+
+        let text = |text: &str| Scalar::String(text.into());
+        let one = Scalar::Number(Number::Int(1));
+        let found: Vec<_> = fields.iter().map(|(path, value, array)| (path, value.clone(), array)).collect();
+        let wanted = vec![
+            ("@source", text("/cms"), false),
+            ("@subject", text("post/1"), false),
+            ("a.@k", Scalar::Bool(true), false),
+            ("a.b", one, false),
+            ("n", Scalar::Null, false),
+            ("tags", text("news"), true),
+            ("tags", Scalar::Null, true),
+        ];
+        assert_eq!(found, wanted);
+        assert_eq!(Fields::from_event(&serde_json::json!([1])), Fields::default());
     }
 }

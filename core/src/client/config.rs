@@ -1,0 +1,68 @@
+//! Every bound and interval of a client.
+
+use std::time::Duration;
+
+/// The knobs of a [`super::Client`], with defaults that fit the server's.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Upper end of the first delay before a reconnection; it doubles with each attempt (full jitter).
+    pub backoff_base: Duration,
+    /// Upper end of any delay before a reconnection.
+    pub backoff_cap: Duration,
+    /// A connection that has been open for this long begins the delays anew.
+    pub backoff_reset: Duration,
+    /// From the wish to connect until `welcome`.
+    pub connect_timeout: Duration,
+    /// From `welcome` until `resumed`.
+    pub resume_timeout: Duration,
+    /// After a page has become visible, how long the server may take for a sign of life.
+    pub probe_timeout: Duration,
+    /// Before a request is repeated that the server could not serve at the moment. Up to as much again is
+    /// added at random.
+    pub retry_delay: Duration,
+    /// How long before a token's expiry the next one is asked for; a fifth of its life where that is less.
+    pub refresh_lead: Duration,
+    /// Different subscriptions at most, as the server counts them.
+    pub subscriptions_max: usize,
+    /// Their size at most, in bytes of JSON.
+    pub subscription_bytes_max: usize,
+    /// Subscriptions of the application at most; equal ones share one of the server's.
+    pub handles_max: usize,
+    /// Keys of a filter at most.
+    pub filter_keys_max: usize,
+    /// Events at most that wait to be published or for their answer.
+    pub publishes_max: usize,
+    /// Their size at most, in bytes of JSON.
+    pub publish_bytes_max: usize,
+    /// Events at most that have been sent and not answered.
+    pub publishes_in_flight: usize,
+    /// Outputs at most that wait to be polled. A message beyond is not taken: the client reconnects and
+    /// resumes, so nothing is lost.
+    pub outputs_max: usize,
+    /// Their size at most, in bytes of JSON.
+    pub output_bytes_max: usize,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            backoff_base: Duration::from_millis(500),
+            backoff_cap: Duration::from_secs(30),
+            backoff_reset: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(15),
+            resume_timeout: Duration::from_secs(60),
+            probe_timeout: Duration::from_secs(5),
+            retry_delay: Duration::from_secs(1),
+            refresh_lead: Duration::from_secs(60),
+            subscriptions_max: 128,
+            subscription_bytes_max: 48 * 1024,
+            handles_max: 4096,
+            filter_keys_max: 16,
+            publishes_max: 256,
+            publish_bytes_max: 4 * 1024 * 1024,
+            publishes_in_flight: 32,
+            outputs_max: 1024,
+            output_bytes_max: 8 * 1024 * 1024,
+        }
+    }
+}
