@@ -13,7 +13,7 @@ pub use auth::{ApiKeyConfig, AuthConfig, GrantConfig};
 pub use keys::{Bounds, ConfigFault, Key, Unit, concat, count, nearest};
 pub use values::{AddressRange, FormError, Kind, Origin, Secret, Setting};
 
-use crate::event::{Pattern, Priority};
+use crate::event::{Catalog, CatalogError, ConflationRule, CustomType, Priority, is_type_name};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -232,22 +232,14 @@ pub struct ConflateConfig {
     /// The event type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// Dotted paths into `data` that make the key; an absent value is a value of its own.
+    /// Dotted paths into `data` that make the key; with none, one event per source is kept.
     pub keys: Vec<String>,
 }
 
 impl ConflateConfig {
     fn defaults() -> Vec<Self> {
-        let rule = |type_name: &str, keys: &[&str]| Self {
-            type_name: type_name.to_owned(),
-            keys: keys.iter().map(ToString::to_string).collect(),
-        };
-        vec![
-            rule("analytics.chart_update", &["chartId"]),
-            rule("analytics.traffic_update", &["period"]),
-            rule("analytics.performance_update", &["metric", "page"]),
-            rule("system.health_check", &["service"]),
-        ]
+        let own = |rule: ConflationRule| Self { type_name: rule.event_type, keys: rule.keys };
+        ConflationRule::defaults().into_iter().map(own).collect()
     }
 }
 
@@ -262,15 +254,11 @@ impl Setting for ConflateConfig {
                 faults.push(ConfigFault::new(&path, key, "a dotted path into data"));
             }
         }
-        if !(1..=8).contains(&self.keys.len()) {
-            let allowed = "1 to 8 dotted paths into data";
-            faults.push(ConfigFault::new(&format!("{path}.keys"), &self.keys.len(), allowed));
-        }
     }
 }
 
 fn check_type(name: &str, path: &str, faults: &mut Vec<ConfigFault>) {
-    if !matches!(Pattern::parse(name), Ok(Pattern::Exact(_))) {
+    if !is_type_name(name) {
         faults.push(ConfigFault::new(path, &name, "an event type as in `category.name`"));
     }
 }
@@ -305,7 +293,46 @@ impl Config {
         self.check_ranges(&mut faults);
         self.check_orders(&mut faults);
         self.check_names(&mut faults);
+        if faults.is_empty() {
+            // The catalog names its first fault only, and takes names and paths as checked above.
+            faults.extend(self.catalog().err());
+        }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// The event types and conflation rules of these settings.
+    ///
+    /// # Errors
+    /// The first type or rule that cannot stand, as with a schema that is none.
+    pub fn catalog(&self) -> Result<Catalog, ConfigFault> {
+        let Events { types, conflate, .. } = &self.events;
+        let custom = |own: &EventTypeConfig| CustomType {
+            name: own.name.clone(),
+            priority: own.priority,
+            schema: own.schema.clone(),
+        };
+        let rule = |own: &ConflateConfig| ConflationRule {
+            event_type: own.type_name.clone(),
+            keys: own.keys.clone(),
+        };
+        Catalog::new(types.iter().map(custom).collect(), Some(conflate.iter().map(rule).collect()))
+            .map_err(|error| self.catalog_fault(&error))
+    }
+
+    /// The place of what the catalog refused.
+    fn catalog_fault(&self, error: &CatalogError) -> ConfigFault {
+        let text = error.to_string();
+        // The catalog speaks of types by name; the last one of that name is the one at fault.
+        let quoted = |name: &str| text.contains(&format!("{name:?}"));
+        let of_type = self.events.types.iter().rposition(|own| quoted(&own.name));
+        let of_rule = self.events.conflate.iter().rposition(|own| quoted(&own.type_name));
+        let rule_first = text.starts_with("conflation");
+        let key = match (of_type, of_rule) {
+            (_, Some(index)) if rule_first => format!("events.conflate[{index}]"),
+            (Some(index), _) => format!("events.types[{index}]"),
+            _ => "events.types".to_owned(),
+        };
+        ConfigFault::new(&key, &"", text)
     }
 
     /// Values that only make sense next to each other.
@@ -487,15 +514,22 @@ mod tests {
             "types": [{"name": "shop.sold", "schema": {}}, {"name": "shop", "schema": "x"}, {"name": "shop.sold"}],
             "conflate": [{"type": "a.*", "keys": ["a..b"]}, {"type": "a.b", "keys": []}],
         }}));
-        let expected = [
-            "events.types[2]",
-            "events.conflate[0].type",
-            "events.conflate[0].keys[0]",
-            "events.conflate[1].keys",
-        ];
+        let expected = ["events.types[2]", "events.conflate[0].type", "events.conflate[0].keys[0]"];
         for key in expected {
             assert!(found.iter().any(|fault| fault.starts_with(key)), "{key} not in {found:#?}");
         }
+    }
+
+    #[test]
+    fn what_the_catalog_refuses_is_named_by_its_place() {
+        let found = faults(&json!({"events": {"types": [
+            {"name": "shop.sold", "schema": {}}, {"name": "shop.lost", "schema": {"type": "nothing"}},
+        ]}}));
+        assert!(found[0].starts_with("events.types[1]: "), "{found:?}");
+        let found = faults(&json!({"events": {"conflate": [{"type": "shop.sold", "keys": []}]}}));
+        assert!(found[0].starts_with("events.conflate[0]: "), "{found:?}");
+        let found = faults(&json!({"events": {"types": [{"name": "user.login", "schema": {}}]}}));
+        assert!(found[0].starts_with("events.types[0]: "), "{found:?}");
     }
 
     #[test]
