@@ -84,9 +84,8 @@ pub(crate) fn start(log: &Log) -> Result<Logging, LogError> {
         .with_ansi(to_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .log_internal_errors(false);
     // Only our own events: libraries log heads and messages, and with them tokens.
-    let ours = Targets::new()
-        .with_target("tidings", level(log.level))
-        .with_target("tidings_core", level(log.level));
+    let ours =
+        Targets::new().with_target("tidings", level(log.level)).with_target("tidings_core", level(log.level));
     let registry = tracing_subscriber::registry();
     // A second start in one process keeps the first; only tests do that.
     let _ = if as_text {

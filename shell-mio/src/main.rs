@@ -1,3 +1,14 @@
-//! The command line of Tidings.
+//! The server `tidings`: its command line, its settings, its logs, and the loop around the core.
+
+mod banner;
+mod cli;
+mod jwks;
+mod logging;
+mod server;
 mod settings;
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -274,5 +274,23 @@ impl Settings {
     }
 }
 
+/// What is allowed and probably not meant.
+pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
+    let auth = &settings.config.auth;
+    let mut warnings = Vec::new();
+    if !settings.has_keys() {
+        warnings.push("no key to verify tokens with: `serve` refuses to start without --dev".to_owned());
+    }
+    if settings.config.origins.iter().any(Origin::is_any) {
+        warnings.push("origins has `*`: pages of any site may connect with a token they hold".to_owned());
+    }
+    for (index, key) in auth.api_keys.iter().enumerate() {
+        if key.key.expose().len() < 16 {
+            warnings.push(format!("auth.api_keys[{index}] has less than 16 characters and can be guessed"));
+        }
+    }
+    warnings
+}
+
 #[cfg(test)]
 mod tests;

@@ -214,7 +214,13 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
         config.auth.public_keys.extend(text);
     }
     if let Some(path) = &server.auth.jwks_file {
-        config.auth.jwks = text_of("auth.jwks_file", "", &path.0).or(config.auth.jwks);
+        let text = text_of("auth.jwks_file", "", &path.0);
+        if config.auth.jwks.replace(text.unwrap_or_default()).is_some() {
+            faults.push(ConfigFault::new("auth.jwks_file", path, ONE_SET));
+        }
+    }
+    if let (Some(url), Some(_)) = (&server.auth.jwks_url, &config.auth.jwks) {
+        faults.push(ConfigFault::new("auth.jwks_url", url, ONE_SET));
     }
     if let Err(more) = config.validate() {
         faults.extend(more);
@@ -224,6 +230,8 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
     }
     Ok(Settings { config, server, dev: false, places })
 }
+
+const ONE_SET: &str = "one of auth.jwks, auth.jwks_file and auth.jwks_url";
 
 /// The tree of sections from values by dotted key.
 fn tree<'a>(values: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {
