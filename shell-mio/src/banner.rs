@@ -26,6 +26,8 @@ fn write(out: &mut impl Write, settings: &Settings, bound: SocketAddr) -> io::Re
 
 fn write_dev(out: &mut impl Write, settings: &Settings, bound: SocketAddr) -> io::Result<()> {
     let Some(token) = dev_token(settings) else { return Ok(()) };
+    // As the person has started it: a binary that is not on the path is not found by name.
+    let tidings = std::env::args().next().unwrap_or_else(|| "tidings".to_owned());
     writeln!(
         out,
         "
@@ -35,7 +37,7 @@ Live page   http://{bound}/?token={token}
 WebSocket   ws://{bound}/ws?token={token}
 
 Watch       TIDINGS_URL=http://{bound} TIDINGS_TOKEN={token} \\
-              tidings tail
+              {tidings} tail
 Publish     curl http://{bound}/v1/events -H 'Authorization: Bearer {token}' \\
               -H 'Content-Type: application/json' -d '{EXAMPLE}'
 "

@@ -7,8 +7,8 @@ use crate::settings::{load, warnings};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Prints `ok` and every setting that differs from its default with its place, secrets hidden; or every fault.
-Exit code 2 where there is a fault.
+Prints `ok` and every setting that differs from its default with its place, secrets hidden; or every \
+fault. Exit code 2 where there is a fault.
 
 Example:
   tidings check --config tidings.toml")]

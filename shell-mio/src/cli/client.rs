@@ -1,7 +1,7 @@
 //! Publishing over HTTP: one request, repeated with the same ids until the server has taken it or the time for
 //! trying is over.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -204,6 +204,8 @@ impl Publisher {
 fn without_answer(url: &str, error: &ureq::Error) -> Attempt {
     let why = format!("{url}: {error}");
     match error {
+        // A certificate that is not trusted will not be trusted in a second.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Attempt::Never(why),
         ureq::Error::Io(_)
         | ureq::Error::Timeout(_)
         | ureq::Error::ConnectionFailed

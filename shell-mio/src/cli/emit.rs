@@ -20,20 +20,21 @@ use super::{Failure, duration, print};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Values: `key=value` is JSON where it can be read as JSON (1, true, [\"a\"]), else a text; a field that the
-type's schema declares as a text stays one (contentId=42). `key:=JSON` is always JSON, `key:=now` is the
+Values: `key=value` is JSON where it can be read as JSON (1, true, [\"a\"]), else a text; a field that \
+the type's schema declares as a text stays one (contentId=42). `key:=JSON` is always JSON, `key:=now` is the \
 current time. `a.b=1` nests. Nothing is filled in silently.
 
 Every event gets an id before it is sent, so a repeated request publishes it once.
 
 Examples:
-  tidings emit content.updated contentId=p1 title=Hello type=blog status=draft authorId=u1 updatedAt:=now
+  tidings emit user.login userId=u1 timestamp:=now
+  tidings emit project.created projectId=p1 name=Moon status=new createdAt:=now
   tidings emit system.error service=api message='disk full' timestamp:=now --priority critical
   tidings emit user.login --data '{\"userId\":\"u1\",\"timestamp\":\"2026-01-31T08:00:00Z\"}'
   tidings emit --stdin < events.jsonl          one event a line
   ./stats | tidings emit analytics.traffic_update --stdin     one `data` a line
 
-Exit codes: 0 published, 1 the server could not be reached, 2 wrong usage, 3 the server refused an event.")]
+Exit codes: 0 published, 1 not reached, 2 wrong usage, 3 refused by the server.")]
 pub(super) struct EmitArgs {
     /// Type of the event, as in content.updated
     #[arg(value_name = "TYPE", required_unless_present = "stdin")]
@@ -111,9 +112,9 @@ pub(super) fn run(args: &EmitArgs) -> Result<(), Failure> {
     let api_key = args.api_key.as_deref().filter(|key| !key.is_empty());
     let bearer = api_key.or(target.token.as_deref());
     let mut publisher = Publisher::new(&target, bearer, args.timeout, args.retry_for)?;
-    let Some(header) = header.filter(|_| !args.stdin) else {
-        let header = args.header()?;
-        return stream::run(&mut publisher, header.as_ref(), io::BufReader::new(io::stdin()));
+    let header = match header {
+        Some(header) if !args.stdin => header,
+        header => return stream::run(&mut publisher, header.as_ref(), io::BufReader::new(io::stdin())),
     };
     let data = args.data(&header.event_type)?;
     let id = args.id.clone().unwrap_or_else(|| publisher.new_id());

@@ -4,12 +4,15 @@ use clap::Args;
 
 use super::Failure;
 
+/// Where `serve` listens by default.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
 /// Server and credentials of a command that talks to one.
 #[derive(Args, Clone, Debug)]
 pub(super) struct TargetArgs {
     /// Address of the server; one with `?token=` is taken as well
     #[arg(long, value_name = "URL", env = "TIDINGS_URL", hide_env_values = true)]
-    #[arg(default_value = "http://127.0.0.1:8080")]
+    #[arg(default_value = DEFAULT_URL)]
     url: String,
     /// Token to show
     #[arg(long, value_name = "JWT", env = "TIDINGS_TOKEN", hide_env_values = true)]
@@ -34,7 +37,9 @@ pub(super) struct Target {
 impl TargetArgs {
     /// The target that the flags and variables name.
     pub(super) fn target(&self) -> Result<Target, Failure> {
-        let mut target = Target::parse(&self.url)
+        // A variable that is set to nothing counts as absent.
+        let url = if self.url.is_empty() { DEFAULT_URL } else { &self.url };
+        let mut target = Target::parse(url)
             .map_err(|why| Failure::Usage(format!("--url {}: {why}", without_query(&self.url))))?;
         let given = self.token.clone().filter(|token| !token.is_empty());
         target.token = given.or(target.token);

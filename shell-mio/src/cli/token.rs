@@ -15,15 +15,17 @@ use crate::settings::load;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The secret is that of the server: TIDINGS_JWT_SECRET, the configuration, or --secret. Only the token goes to
-standard output. With none of --subscribe, --publish, --filter, --max-priority and --admin the token carries no
-grant of its own: its roles decide, or the server's default (subscribe to everything, publish nothing).
-With one of them, what is not given is not allowed.
+The secret is that of the server: TIDINGS_JWT_SECRET, the configuration, or --secret. Only the token goes \
+to standard output.
+
+With none of --subscribe, --publish, --filter, --max-priority and --admin the token carries no grant of its own: \
+its roles decide, or the server's default (subscribe to everything, publish nothing). With one of them, what is \
+not given is not allowed.
 
 Examples:
   tidings token --user alice
-  tidings token --user billing --publish 'content.*' --max-priority high --expires 30d
-  tidings token --user t1-admin --subscribe '*' --filter '{\"tenantId\":\"t1\"}'
+  tidings token --user cms --publish 'content.*' --expires 30d
+  tidings token --subscribe '*' --filter '{\"tenantId\":\"t1\"}'
   tidings token --user alice --role editor --key private.pem --kid 2026-01
   TIDINGS_TOKEN=$(tidings token --admin --subscribe '*') tidings tail")]
 pub(super) struct TokenArgs {
@@ -194,7 +196,9 @@ impl SigningKey {
             let header = Header { kid: self.kid.clone(), ..Header::new(*algorithm) };
             jsonwebtoken::encode(&header, &payload, key).ok()
         });
-        signed.ok_or_else(|| Failure::Usage("the key is no private RSA, EC or Ed25519 key as PEM".to_owned()))
+        signed.ok_or_else(|| {
+            Failure::Usage("the key is no private RSA, EC (as PKCS #8) or Ed25519 key as PEM".to_owned())
+        })
     }
 }
 

@@ -224,7 +224,12 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
         && let Some(text) = text_of("auth.jwks_file", "", &path.0)
     {
         from_files.push(("auth.jwks".to_owned(), "auth.jwks_file".to_owned()));
-        config.auth.jwks = Some(text);
+        if config.auth.jwks.replace(text).is_some() {
+            faults.push(ConfigFault::new("auth.jwks_file", path, ONE_SET));
+        }
+    }
+    if let (Some(url), Some(_)) = (&server.auth.jwks_url, &config.auth.jwks) {
+        faults.push(ConfigFault::new("auth.jwks_url", url, ONE_SET));
     }
     for mut fault in hub::check(&config) {
         if let Some((_, named)) = from_files.iter().find(|(held, _)| *held == fault.key) {
@@ -237,6 +242,8 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
     }
     Ok(Settings { config, server, dev: false, places })
 }
+
+const ONE_SET: &str = "one of auth.jwks, auth.jwks_file and auth.jwks_url";
 
 /// The tree of sections from values by dotted key.
 fn tree<'a>(values: impl Iterator<Item = (&'a str, &'a Value)>) -> Value {

@@ -59,10 +59,11 @@ pub(super) fn run(
     )))
 }
 
-type Read1 = Result<(u64, Vec<u8>), String>;
+/// A line and its number, or why there is none.
+type NextLine = Result<(u64, Vec<u8>), String>;
 
 /// Reads lines until the end; what cannot be read is an error for the other side to report.
-fn read_lines(mut input: impl BufRead, lines: &SyncSender<Read1>) {
+fn read_lines(mut input: impl BufRead, lines: &SyncSender<NextLine>) {
     for number in 1.. {
         let mut line = Vec::new();
         let read = input.by_ref().take(LINE_BYTES + 1).read_until(b'\n', &mut line);
@@ -85,7 +86,7 @@ fn read_lines(mut input: impl BufRead, lines: &SyncSender<Read1>) {
 fn next_batch(
     publisher: &mut Publisher,
     header: Option<&Header>,
-    waiting: &Receiver<Read1>,
+    waiting: &Receiver<NextLine>,
     tally: &mut Tally,
 ) -> Result<Option<Vec<Line>>, Failure> {
     let mut batch = Vec::new();
