@@ -6,8 +6,8 @@
 use std::thread;
 use std::time::Duration;
 
-use tidings_core::auth::{KeyError, KeySet};
 use thiserror::Error;
+use tidings_core::auth::{KeyError, KeySet};
 
 use super::event_loop::{Teller, Word};
 use crate::jwks::{self, JwksError};
