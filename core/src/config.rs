@@ -4,14 +4,17 @@
 mod auth;
 mod keys;
 mod macros;
+mod origin;
 mod values;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use auth::{ApiKeyConfig, AuthConfig, GrantConfig};
+pub use auth::{ApiKeyConfig, Audience, AuthConfig, CookieName, GrantConfig};
+pub(crate) use auth::{read_filter, read_patterns};
 pub use keys::{Bounds, ConfigFault, Key, Unit, concat, count, nearest};
-pub use values::{AddressRange, FormError, Kind, Origin, Secret, Setting};
+pub use origin::{Origin, SentOrigin};
+pub use values::{AddressRange, FormError, Kind, Secret, Setting};
 
 use crate::event::{Catalog, CatalogError, ConflationRule, CustomType, Priority, is_type_name};
 
@@ -53,7 +56,8 @@ crate::settings! {
         /// The live page.
         page: Page,
     ] {
-        /// Origins whose pages may connect, beside the server's own host; `*` admits any.
+        /// Origins whose pages may connect; `https://*.example.com` admits every host below `example.com`, `*` any
+        /// origin. None: the server's own host only.
         origins: Vec<Origin> = Vec::new();
         /// Proxies whose `X-Forwarded-For` counts: addresses or ranges.
         trusted_proxies: Vec<AddressRange> = Vec::new();
@@ -299,15 +303,21 @@ impl Config {
     /// # Errors
     /// Every fault, with the key, the value and the allowed range.
     pub fn validate(&self) -> Result<(), Vec<ConfigFault>> {
+        self.validated_catalog().map(drop)
+    }
+
+    /// Checks as [`Self::validate`] does, and gives the event types, which it has to read for that.
+    pub(crate) fn validated_catalog(&self) -> Result<Catalog, Vec<ConfigFault>> {
         let mut faults = Vec::new();
         self.check_ranges(&mut faults);
         self.check_orders(&mut faults);
         self.check_names(&mut faults);
         if faults.is_empty() {
             // The catalog names its first fault only, and takes names and paths as checked above.
-            faults.extend(self.catalog().err());
+            self.catalog().map_err(|fault| vec![fault])
+        } else {
+            Err(faults)
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
     /// The event types and conflation rules of these settings.
@@ -385,17 +395,7 @@ impl Config {
                 faults.push(ConfigFault::new(&path, &own.name, "a name that no other type has"));
             }
         }
-        let keys = &self.auth.api_keys;
-        for (index, own) in keys.iter().enumerate() {
-            if keys[..index].iter().any(|earlier| earlier.key == own.key) {
-                faults
-                    .push(ConfigFault::hidden(&format!("auth.api_keys[{index}]"), "a key that stands once"));
-            }
-            if own.name.is_some() && keys[..index].iter().any(|earlier| earlier.name == own.name) {
-                let path = format!("auth.api_keys[{index}].name");
-                faults.push(ConfigFault::hidden(&path, "a name that no other key has"));
-            }
-        }
+        self.auth.check_names(faults);
         if let (Some(cookie), true) = (&self.auth.cookie, self.origins.iter().any(Origin::is_any)) {
             let allowed = "no cookie while origins has `*`: any page could act as its visitor";
             faults.push(ConfigFault::new("auth.cookie", cookie, allowed));
@@ -494,7 +494,7 @@ mod tests {
             "limits.patterns = \"many\": 1 to 1024",
             "http = 7: a table of settings",
             "history.age_ms = -1: 1000 to 31622400000 ms",
-            "origins[1] = \"a.example\": an origin as in `https://admin.example.com`, or `*`",
+            "origins[1] = \"a.example\": an origin as in `https://admin.example.com`, `https://*.example.com` or `*`",
             "auth.leeway_s = 3601: 0 to 3600 s",
         ] {
             assert!(found.iter().any(|fault| fault == expected), "{expected}\nnot in {found:#?}");

@@ -69,6 +69,24 @@ impl Window {
         self.first + self.entries.len() as u64
     }
 
+    /// Events held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no event is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes held, all that an event costs counted.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The newest offset no longer held.
     #[must_use]
     pub const fn evicted(&self) -> Offset {

@@ -16,10 +16,12 @@ mod names;
 mod panics;
 mod publish;
 mod request;
+mod resume;
 mod routes;
 mod scan;
 mod session;
 mod shared;
+mod subscribe;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,10 +31,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::auth::{Authenticator, Origins, SettingsFault};
-use crate::config::Config;
+use crate::auth::{Authenticator, Origins};
+use crate::config::{Config, ConfigFault};
 use crate::dedup::{Dedup, DedupSettings};
-use crate::event::{Catalog, CatalogError};
+use crate::event::Catalog;
 use crate::history::{History, HistorySettings};
 use crate::input::{Input, Peer};
 use crate::lanes::{Gap, LaneSettings, Lanes, LanesId};
@@ -53,25 +55,35 @@ use publish::{Append, PublishId, Publishing};
 use shared::{Connections, Outputs};
 
 pub use delivery::Transmit;
+pub use metrics::metrics;
 
 /// Entries of history that a lane looks at in one poll while it catches up.
 const SCAN: u32 = 512;
 /// Connections over the limit that are still told so; beyond them a socket is closed without a word.
 const OVERLOAD_TOLD: usize = 256;
 
-/// Why a hub cannot be built from a configuration.
-#[derive(Debug, Error)]
-pub enum HubError {
-    /// A key, role or origin is at fault; each with its place.
-    #[error("{}", faults(.0))]
-    Settings(Vec<SettingsFault>),
-    /// An event type is at fault.
-    #[error("events.types: {0}")]
-    Catalog(#[from] CatalogError),
+/// A hub cannot be built from a configuration: everything that is at fault in it, each with its key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct HubError(pub Vec<ConfigFault>);
+
+/// Everything for which no hub can be built from `config`: what [`Config::validate`] finds, and keys,
+/// templates and names that have their form and yet cannot be used.
+#[must_use]
+pub fn check(config: &Config) -> Vec<ConfigFault> {
+    build(config, Keyed::new([0; 2])).err().unwrap_or_default()
 }
 
-fn faults(faults: &[SettingsFault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+/// The machines that a configuration can be at fault for.
+fn build(config: &Config, keyed: Keyed) -> Result<(Catalog, Authenticator), Vec<ConfigFault>> {
+    match (config.validated_catalog(), Authenticator::new(&config.auth, keyed)) {
+        (Ok(catalog), Ok(auth)) => Ok((catalog, auth)),
+        (catalog, auth) => {
+            let mut faults = catalog.err().unwrap_or_default();
+            ConfigFault::add_new(&mut faults, auth.err().unwrap_or_default());
+            Err(faults)
+        }
+    }
 }
 
 /// The server machine.
@@ -123,17 +135,12 @@ impl Hub {
     /// A hub without connections, whose log is not open yet. `seed` is its only randomness.
     ///
     /// # Errors
-    /// [`HubError`] where keys, roles, origins or event types of the configuration are at fault.
-    /// Call [`Config::validate`] first: it names every other fault.
+    /// [`HubError`] with everything that [`check`] finds.
     pub fn new(config: Config, seed: [u8; 32], now: Now) -> Result<Self, HubError> {
         let mut rng = Rng::new(seed);
         let keyed = rng.keyed();
-        let catalog = closing::catalog(&config)?;
-        let settings = closing::auth_settings(&config);
-        let keys = settings.keys().map_err(HubError::Settings)?;
-        let auth = Authenticator::new(settings, keys, keyed).map_err(HubError::Settings)?;
-        let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
-        let origins = Origins::new(&origins).map_err(HubError::Settings)?;
+        let (catalog, auth) = build(&config, keyed).map_err(HubError)?;
+        let origins = Origins::new(&config.origins);
         let millis = Duration::from_millis;
         let history = HistorySettings {
             events: config.history.events,
@@ -192,12 +199,12 @@ impl Hub {
             Input::Closed { conn } => self.forget(conn),
             Input::LogOpened { epoch, begin } => self.log_opened(epoch, begin),
             Input::LogLoaded => self.loaded = true,
-            Input::Appended { offset, record } => self.appended(offset, record),
+            Input::Appended { offset, record } => self.appended(offset, &record),
             Input::AppendResult { request, result } => self.append_result(request, result),
             Input::Publish { request, publisher, event } => self.publish_embedded(request, publisher, event),
             Input::KeysReplaced(keys) => {
                 self.auth.replace_keys(keys);
-                self.begin_sweep(closing::Sweep::trust());
+                self.begin_sweep();
             }
             Input::Drain => self.drain(),
             Input::Stop => self.stop(),
@@ -310,4 +317,40 @@ const LINGER: Duration = Duration::from_secs(2);
 
 fn linger(now: Instant) -> Instant {
     now + LINGER
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::GrantConfig;
+    use crate::time::UnixTime;
+
+    #[test]
+    fn all_faults_of_a_configuration_are_told_at_once_and_each_key_once() {
+        // given: a number out of range, a pattern that is none, a text that is no key and a wrong template
+        let mut config = Config::default();
+        config.limits.patterns = 0;
+        config.auth.public_keys =
+            vec!["no key, however long this text may be; it has no beginning".repeat(2)];
+        let wrong = json!({"subscribe": ["?"], "filter": {"tenantId": "$claim"}});
+        config.auth.roles.insert("editor".to_owned(), GrantConfig::deserialize(wrong).unwrap());
+        // when
+        let faults = check(&config);
+        // then
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        let expected = [
+            "auth.roles.editor.subscribe[0]",
+            "limits.patterns",
+            "auth.public_keys[0]",
+            "auth.roles.editor.filter.tenantId",
+        ];
+        assert_eq!(keys, expected);
+        // and: a hub is refused for the same
+        let now = Now { instant: Instant::from_micros(0), unix: UnixTime::from_secs(0) };
+        assert_eq!(Hub::new(config, [0; 32], now).unwrap_err(), HubError(faults));
+        assert_eq!(check(&Config::default()), []);
+    }
 }

@@ -3,6 +3,9 @@
 //! Nothing here opens a socket, reads a clock, starts a thread or draws randomness; a shell feeds
 //! all of it in. The same seed and the same inputs give the same outputs, byte for byte.
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 pub mod auth;
 pub mod client;
 pub mod config;

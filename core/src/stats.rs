@@ -60,6 +60,42 @@ impl Default for Histogram {
     }
 }
 
+/// What operators can watch: how one metric is exposed ([`metrics`](crate::hub::metrics) has them all).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, with the base unit and, for a counter, `_total` at the end.
+    pub name: &'static str,
+    /// How its values behave.
+    pub kind: MetricKind,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+    /// The names of its labels; a histogram has `le` on its buckets besides.
+    pub labels: &'static [&'static str],
+}
+
+/// How the values of a metric behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts durations in buckets.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The kind as Prometheus names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
 /// The counters of one hub.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -87,7 +123,7 @@ pub struct Stats {
     pub gaps_expired: u64,
     /// Gaps told because the log began anew.
     pub gaps_epoch: u64,
-    /// Resumes, and how many of them history covered.
+    /// Resumes, of WebSocket connections and of streams.
     pub resumes: u64,
     /// Resumes that history covered in every lane.
     pub resumes_recovered: u64,

@@ -62,6 +62,9 @@ enum Command {
     /// Print the table of settings as Markdown
     #[command(hide = true)]
     ConfigTable,
+    /// Print the table of metrics as Markdown
+    #[command(hide = true)]
+    MetricsTable,
 }
 
 /// Where the settings come from, for the commands that need the server's.
@@ -168,7 +171,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => completions(shell),
-        Command::ConfigTable => print(table::markdown().trim_end()),
+        Command::ConfigTable => print(table::settings().trim_end()),
+        Command::MetricsTable => print(table::metrics().trim_end()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

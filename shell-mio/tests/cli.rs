@@ -133,6 +133,23 @@ fn check_says_ok_and_what_differs_or_every_fault_with_its_place() {
     assert_eq!(run.code, 2);
     assert!(run.out.contains("bad.toml:2:1: limits.paterns: no such key; did you mean `limits.patterns`?"));
     assert!(run.out.contains("bad.toml:3:1: limits.fragments = 0: 1 to 1000000"), "{}", run.out);
+
+    let unusable = File::new(
+        "unusable.toml",
+        "[heartbeat]\ntimeout_ms = 1000\n[auth.roles.editor]\nfilter = { tenantId = '$claim' }\n",
+    );
+    let run = tidings(&["check"], &[("TIDINGS_CONFIG", unusable.path())], "");
+    assert_eq!(run.code, 2);
+    assert!(
+        run.out.contains("unusable.toml:2:1: heartbeat.timeout_ms = 1000: at least 30000"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("unusable.toml:4:12: auth.roles.editor.filter.tenantId = $claim: "),
+        "{}",
+        run.out
+    );
 }
 
 #[test]

@@ -6,8 +6,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::grant::{Grant, GrantPart};
-use super::settings::{ApiKeySettings, Faults};
-use super::token::USER_MAX;
+use crate::config::{ApiKeyConfig, ConfigFault, read_filter, read_patterns};
 use crate::event::Patterns;
 
 /// A publisher that is known by a key.
@@ -37,23 +36,14 @@ pub(super) struct ApiKeys(Box<[(Digest, ApiKey)]>);
 type Digest = [u8; 32];
 
 impl ApiKeys {
-    /// Bytes that a key must have, so that it cannot be guessed over the network.
-    const KEY_MIN: usize = 16;
-    /// Every request is compared with all keys, so there cannot be many.
-    const KEYS_MAX: usize = 256;
-
-    pub(super) fn new(settings: &[ApiKeySettings], faults: &mut Faults) -> Self {
-        if Self::KEYS_MAX < settings.len() {
-            faults.push("auth.api_keys", "has more than 256 keys");
-        }
-        let mut keys: Vec<(Digest, ApiKey)> = Vec::with_capacity(settings.len());
-        for (index, settings) in settings.iter().enumerate() {
+    pub(super) fn new(config: &[ApiKeyConfig], faults: &mut Vec<ConfigFault>) -> Self {
+        let mut keys: Vec<(Digest, ApiKey)> = Vec::with_capacity(config.len());
+        for (index, config) in config.iter().enumerate() {
             let path = format!("auth.api_keys[{index}]");
-            let (digest, key) = compile(&path, settings, faults);
-            if keys.iter().any(|(other, _)| *other == digest) {
-                faults.push(&format!("{path}.key"), "stands twice");
-            } else if keys.iter().any(|(_, other)| other.name == key.name) {
-                faults.push(&format!("{path}.name"), "stands twice");
+            let (digest, key) = compile(&path, config, faults);
+            // One key may have been given the name that is derived for another.
+            if keys.iter().any(|(other, known)| *other != digest && known.name == key.name) {
+                faults.push(ConfigFault::hidden(&format!("{path}.name"), "a name that no other key has"));
             }
             keys.push((digest, key));
         }
@@ -71,22 +61,16 @@ impl ApiKeys {
     }
 }
 
-fn compile(path: &str, settings: &ApiKeySettings, faults: &mut Faults) -> (Digest, ApiKey) {
-    let digest = digest(settings.key.expose());
-    if settings.key.expose().len() < ApiKeys::KEY_MIN {
-        faults.push(&format!("{path}.key"), "is shorter than 16 bytes");
-    }
-    let name = settings.name.clone().unwrap_or_else(|| derived_name(&digest));
-    if name.is_empty() || USER_MAX < name.chars().count() {
-        faults.push(&format!("{path}.name"), "is empty or over 256 characters");
-    }
+fn compile(path: &str, config: &ApiKeyConfig, faults: &mut Vec<ConfigFault>) -> (Digest, ApiKey) {
+    let digest = digest(config.key.expose());
+    let name = config.name.clone().unwrap_or_else(|| derived_name(&digest));
     let part = GrantPart {
         subscribe: Patterns::default(),
-        publish: faults.patterns(&format!("{path}.publish"), &settings.publish),
-        filter: faults.filter(&format!("{path}.filter"), &settings.filter),
-        max_priority: settings.max_priority,
+        publish: read_patterns(&config.publish, &format!("{path}.publish"), faults),
+        filter: read_filter(&config.filter, &format!("{path}.filter"), faults),
+        max_priority: config.max_priority,
     };
-    let grant = Arc::new(Grant::new(vec![part], settings.admin));
+    let grant = Arc::new(Grant::new(vec![part], config.is_admin()));
     (digest, ApiKey { name: name.into(), grant })
 }
 
@@ -106,11 +90,12 @@ mod tests {
     use crate::event::{Fields, Priority};
     use serde_json::json;
 
-    fn keys(settings: serde_json::Value) -> Result<ApiKeys, Vec<String>> {
-        let settings: Vec<ApiKeySettings> = serde_json::from_value(settings).unwrap();
-        let mut faults = Faults::default();
-        let keys = ApiKeys::new(&settings, &mut faults);
-        faults.or(keys).map_err(|faults| faults.into_iter().map(|fault| fault.key).collect())
+    fn keys(config: serde_json::Value) -> Result<ApiKeys, Vec<String>> {
+        let config: Vec<ApiKeyConfig> = serde_json::from_value(config).unwrap();
+        let mut faults = Vec::new();
+        let keys = ApiKeys::new(&config, &mut faults);
+        let names = faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        if names.is_empty() { Ok(keys) } else { Err(names) }
     }
 
     #[test]
@@ -131,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_receives_nothing_and_is_no_admin_unless_configured() {
-        let keys = keys(json!(["0123456789abcdef", {"key": "fedcba9876543210", "admin": true}])).unwrap();
-        let grant = keys.find("0123456789abcdef").unwrap().grant();
-        assert!(!grant.permits_delivery("content.updated", &Fields::default()));
-        assert!(!grant.is_admin());
-        assert!(keys.find("fedcba9876543210").unwrap().grant().is_admin());
+    fn a_key_receives_nothing_and_is_admin_as_its_configuration_says() {
+        let keys = keys(json!(["full-trust", {"key": "narrow", "max_priority": "high"}])).unwrap();
+        let full = keys.find("full-trust").unwrap().grant();
+        assert!(!full.permits_delivery("content.updated", &Fields::default()));
+        assert!(full.is_admin());
+        assert!(!keys.find("narrow").unwrap().grant().is_admin());
     }
 
     #[test]
@@ -157,24 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_key() {
-        let faults = keys(json!([
-            "short",
-            {"key": "0123456789abcdef", "name": "", "publish": ["content.*", "content"], "filter": {"a": {}}},
-            {"key": "0123456789abcdef", "name": "b"},
-            {"key": "0123456789abcde2", "name": "b"},
-        ]))
-        .unwrap_err();
-        assert_eq!(
-            faults,
-            [
-                "auth.api_keys[0].key",
-                "auth.api_keys[1].name",
-                "auth.api_keys[1].publish[1]",
-                "auth.api_keys[1].filter",
-                "auth.api_keys[2].key",
-                "auth.api_keys[3].name",
-            ]
-        );
+    fn a_name_that_is_derived_for_another_key_is_a_fault() {
+        let derived = keys(json!(["k"])).unwrap().find("k").unwrap().name().to_string();
+        let faults = keys(json!(["k", {"key": "other", "name": derived}])).unwrap_err();
+        assert_eq!(faults, ["auth.api_keys[1].name"]);
     }
 }

@@ -7,10 +7,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::token::TokenError;
+use crate::config::GrantConfig;
 use crate::event::{Fields, Filter, Pattern, Patterns, Priority};
-
-/// Keys that a forced filter may have.
-pub(super) const FILTER_KEYS_MAX: usize = 16;
 
 /// One whole of a grant: the `tidings` claim, one role, or an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -146,7 +144,7 @@ impl Grant {
                         .ok_or(fault("tidings.publish", "is not an array of event patterns"))?;
                 }
                 "filter" => {
-                    part.filter = Filter::from_json(value, FILTER_KEYS_MAX)
+                    part.filter = Filter::from_json(value, GrantConfig::FILTER_KEYS_MAX)
                         .map_err(|_| fault("tidings.filter", "is not a filter"))?;
                 }
                 "maxPriority" => {

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::token::TokenError;
 use super::{jwks, pem};
+use crate::config::{AuthConfig, ConfigFault};
 
 /// Names a key by its content: the same key from a PEM file and from a JWKS has one fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,6 +132,30 @@ impl KeySet {
     #[must_use]
     pub const fn empty() -> Self {
         Self { keys: Vec::new() }
+    }
+
+    /// The keys that a configuration holds. A shell that gets more from elsewhere adds them.
+    ///
+    /// # Errors
+    /// Every key that cannot be used.
+    pub fn from_config(config: &AuthConfig) -> Result<Self, Vec<ConfigFault>> {
+        let (mut keys, mut faults) = (Self::empty(), Vec::new());
+        if let Some(secret) = &config.jwt_secret
+            && let Err(error) = keys.add_secret(secret.expose().as_bytes())
+        {
+            faults.push(ConfigFault::hidden("auth.jwt_secret", error.to_string()));
+        }
+        let mut note = |key: &str, added: Result<(), KeyError>| {
+            // The text is not shown: where it is a private key, it must not be.
+            faults.extend(added.err().map(|error| ConfigFault::new(key, &"", error.to_string())));
+        };
+        for (index, pem) in config.public_keys.iter().enumerate() {
+            note(&format!("auth.public_keys[{index}]"), keys.add_pem(pem));
+        }
+        if let Some(jwks) = &config.jwks {
+            note("auth.jwks", keys.add_jwks(jwks));
+        }
+        if faults.is_empty() { Ok(keys) } else { Err(faults) }
     }
 
     /// Whether no token can be good.

@@ -13,7 +13,6 @@ mod origin;
 mod pem;
 mod revocation;
 mod role;
-mod settings;
 mod strict;
 mod token;
 
@@ -26,27 +25,27 @@ pub use api_key::ApiKey;
 pub use grant::{Grant, GrantPart, PublishDenied};
 pub use keys::{KeyError, KeyFingerprint, KeySet};
 pub use origin::Origins;
-pub use settings::{ApiKeySettings, GrantSettings, Secret, Settings, SettingsFault};
 pub use token::{Identity, TOKEN_MAX, TokenError, USER_MAX};
 
+use crate::config::{AuthConfig, ConfigFault, CookieName};
 use crate::map::Keyed;
 use crate::time::UnixTime;
 use api_key::ApiKeys;
 use cache::{Grants, TokenCache, TokenDigest};
 use revocation::Revocations;
 use role::Roles;
-use settings::Faults;
 use token::ClaimRules;
 
 /// Verifies tokens and API keys.
 ///
 /// ```
-/// use tidings_core::auth::{Authenticator, Settings, TokenError};
+/// use tidings_core::auth::{Authenticator, TokenError};
+/// use tidings_core::config::{AuthConfig, Secret};
 /// use tidings_core::{map::Keyed, time::UnixTime};
 ///
-/// let settings = Settings { jwt_secret: Some("a secret of thirty-two bytes, or more".into()), ..Settings::default() };
-/// let keys = settings.keys().unwrap();
-/// let mut authenticator = Authenticator::new(settings, keys, Keyed::new([1, 2])).unwrap();
+/// let secret = Secret::new("a secret of thirty-two bytes, or more");
+/// let config = AuthConfig { jwt_secret: Some(secret), ..AuthConfig::default() };
+/// let mut authenticator = Authenticator::new(&config, Keyed::new([1, 2])).unwrap();
 /// let refused = authenticator.verify("not.a.token", UnixTime::from_secs(1_790_000_000));
 /// assert_eq!(refused, Err(TokenError::Malformed));
 /// ```
@@ -56,34 +55,45 @@ pub struct Authenticator {
     rules: ClaimRules,
     api_keys: ApiKeys,
     query_token: bool,
-    cookie: Option<String>,
+    cookie: Option<CookieName>,
     cache: TokenCache,
     grants: Grants,
     revocations: Revocations,
+    cache_hits: u64,
+    cache_misses: u64,
 }
 
 impl Authenticator {
-    /// An authenticator by `settings`, with `keys` ([`Settings::keys`], and what the shell adds to them).
-    /// Without keys no token is good until [`Self::replace_keys`].
+    /// An authenticator by `config`, with the keys that stand there. Without keys no token is good until
+    /// [`Self::replace_keys`].
     ///
     /// # Errors
-    /// Everything that is wrong with the settings.
-    #[expect(clippy::needless_pass_by_value, reason = "nobody needs the settings, with their secrets, after")]
-    pub fn new(settings: Settings, keys: KeySet, keyed: Keyed) -> Result<Self, Vec<SettingsFault>> {
-        let mut faults = Faults::default();
-        settings.check(&mut faults);
-        let roles = Roles::new(&settings, &mut faults);
-        let api_keys = ApiKeys::new(&settings.api_keys, &mut faults);
-        faults.or(())?;
+    /// Everything that is wrong: what [`AuthConfig::check`] finds, and keys, templates and names that have
+    /// their form and yet cannot be used.
+    pub fn new(config: &AuthConfig, keyed: Keyed) -> Result<Self, Vec<ConfigFault>> {
+        let (mut faults, mut unusable) = (Vec::new(), Vec::new());
+        config.check(&mut faults);
+        let keys = KeySet::from_config(config).unwrap_or_else(|faults| {
+            unusable = faults;
+            KeySet::empty()
+        });
+        let roles = Roles::new(config, &mut unusable);
+        let api_keys = ApiKeys::new(&config.api_keys, &mut unusable);
+        ConfigFault::add_new(&mut faults, unusable);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         Ok(Self {
             keys,
-            rules: ClaimRules::new(&settings, roles),
+            rules: ClaimRules::new(config, roles),
             api_keys,
-            query_token: settings.query_token,
-            cookie: settings.cookie.clone(),
-            cache: TokenCache::new(settings.cache_tokens, keyed),
+            query_token: config.query_token,
+            cookie: config.cookie.clone(),
+            cache: TokenCache::new(config.cache_tokens, keyed),
             grants: Grants::new(keyed),
-            revocations: Revocations::new(settings.max_revocations, keyed),
+            revocations: Revocations::new(config.max_revocations, keyed),
+            cache_hits: 0,
+            cache_misses: 0,
         })
     }
 
@@ -97,8 +107,14 @@ impl Authenticator {
         let cached = self.cache.get(&digest);
         let known = cached.is_some();
         let identity = match cached {
-            Some(identity) => identity,
-            None => Arc::new(token::verify(token, &self.keys, &self.rules)?),
+            Some(identity) => {
+                self.cache_hits += 1;
+                identity
+            }
+            None => {
+                self.cache_misses += 1;
+                Arc::new(token::verify(token, &self.keys, &self.rules)?)
+            }
         };
         if let Err(refused) = self.check_moment(&identity, now) {
             self.cache.remove(&digest);
@@ -149,7 +165,19 @@ impl Authenticator {
     /// The cookie in which a token may come.
     #[must_use]
     pub fn cookie(&self) -> Option<&str> {
-        self.cookie.as_deref()
+        self.cookie.as_ref().map(CookieName::as_str)
+    }
+
+    /// Tokens that were remembered when they came again.
+    #[must_use]
+    pub const fn cache_hits(&self) -> u64 {
+        self.cache_hits
+    }
+
+    /// Tokens whose signature had to be verified.
+    #[must_use]
+    pub const fn cache_misses(&self) -> u64 {
+        self.cache_misses
     }
 
     fn check_moment(&self, identity: &Identity, now: UnixTime) -> Result<(), TokenError> {

@@ -1,53 +1,16 @@
-//! Which browser origins may connect (RFC 6454): scheme, host and port, compared exactly.
-//!
-//! `null` is what sandboxes and redirects send; it names nobody and is never allowed, by no list.
+//! Which browser origins may connect.
 
-use std::net::Ipv6Addr;
+use crate::config::{Origin, SentOrigin};
 
-use super::settings::SettingsFault;
-
-/// The origins that may connect.
+/// The origins that may connect: those of a list, or the server's own host only where it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(Box<[Rule]>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Rule {
-    /// `*`
-    Any,
-    Exact(Origin),
-    /// `https://*.example.com`: every host below `example.com`, not itself.
-    Below(Origin),
-}
-
-/// Scheme and host in lower case; the port is the scheme's own where none is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
-    scheme: Box<str>,
-    host: Box<str>,
-    port: Option<u16>,
-}
+pub struct Origins(Box<[Origin]>);
 
 impl Origins {
-    /// Reads a list of origins as `https://app.example.com` or `http://localhost:3000`. A wildcard must
-    /// be asked for: `*` is every origin, `https://*.example.com` every host below `example.com`. An empty
-    /// list allows the server's own host only.
-    ///
-    /// # Errors
-    /// Every entry that is not an origin, by its index: `[0]`.
-    pub fn new(list: &[String]) -> Result<Self, Vec<SettingsFault>> {
-        let (mut rules, mut faults) = (Vec::new(), Vec::new());
-        for (index, text) in list.iter().enumerate() {
-            match Rule::parse(text) {
-                Some(rule) => rules.push(rule),
-                None => faults.push(SettingsFault {
-                    key: format!("[{index}]"),
-                    message: format!(
-                        "{text:?} is not an origin as `https://example.com`, `https://*.example.com` or `*`"
-                    ),
-                }),
-            }
-        }
-        if faults.is_empty() { Ok(Self(rules.into())) } else { Err(faults) }
+    /// The origins of a configuration. A list stands for itself: it does not add the server's own host.
+    #[must_use]
+    pub fn new(list: &[Origin]) -> Self {
+        Self(list.into())
     }
 
     /// Whether a request with this `Origin` may connect. `host` is its `Host`. `secure` says whether it
@@ -55,94 +18,12 @@ impl Origins {
     /// scheme is taken. Both matter only for an empty list.
     #[must_use]
     pub fn allows(&self, origin: &str, host: Option<&str>, secure: Option<bool>) -> bool {
-        let Some(origin) = Origin::parse(origin) else { return false };
+        let Some(sent) = SentOrigin::parse(origin) else { return false };
         if self.0.is_empty() {
-            return host.is_some_and(|host| origin.is_own(host, secure));
+            return host.is_some_and(|host| sent.is_of_host(host, secure));
         }
-        self.0.iter().any(|rule| rule.allows(&origin))
+        self.0.iter().any(|admitted| admitted.admits(&sent))
     }
-}
-
-impl Rule {
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Any);
-        }
-        let Some((scheme, below)) = text.split_once("://*.") else {
-            return Origin::parse(text).map(Self::Exact);
-        };
-        let parent = Origin::parse(&format!("{scheme}://{below}"))?;
-        (!parent.host.starts_with('[')).then_some(Self::Below(parent))
-    }
-
-    fn allows(&self, origin: &Origin) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(allowed) => allowed == origin,
-            Self::Below(parent) => {
-                let below = origin.host.strip_suffix(&*parent.host).and_then(|rest| rest.strip_suffix('.'));
-                parent.scheme == origin.scheme
-                    && parent.port == origin.port
-                    && below.is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
-            }
-        }
-    }
-}
-
-impl Origin {
-    /// RFC 6454 §6.2: scheme, `://`, host, and a port where it is not the scheme's own. Nothing else.
-    fn parse(text: &str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
-        let scheme = scheme.to_ascii_lowercase();
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(legal) {
-            return None;
-        }
-        let (host, port) = parse_authority(authority)?;
-        let port = port.or_else(|| default_port(&scheme));
-        Some(Self { scheme: scheme.into(), host: host.into(), port })
-    }
-
-    fn is_own(&self, host: &str, secure: Option<bool>) -> bool {
-        let tls = match &*self.scheme {
-            "https" => true,
-            "http" => false,
-            _ => return false,
-        };
-        let Some((own_host, own_port)) = parse_authority(host) else { return false };
-        secure.is_none_or(|secure| secure == tls)
-            && *own_host == *self.host
-            && own_port.or_else(|| default_port(&self.scheme)) == self.port
-    }
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
-    }
-}
-
-/// A host in lower case, and a port where there is one.
-fn parse_authority(text: &str) -> Option<(String, Option<u16>)> {
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, rest) = rest.split_once(']')?;
-        let address: Ipv6Addr = address.parse().ok()?;
-        let port = if rest.is_empty() { None } else { Some(parse_port(rest.strip_prefix(':')?)?) };
-        return Some((format!("[{address}]"), port));
-    }
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(parse_port(port)?)),
-        None => (text, None),
-    };
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    (!host.is_empty() && host.bytes().all(legal)).then(|| (host.to_ascii_lowercase(), port))
-}
-
-fn parse_port(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    if digits { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -152,7 +33,7 @@ mod tests {
     use super::*;
 
     fn origins(list: &[&str]) -> Origins {
-        Origins::new(&list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap()
+        Origins::new(&list.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>())
     }
 
     #[test]
@@ -203,7 +84,6 @@ mod tests {
         for list in [origins(&[]), origins(&["*"]), origins(&["https://example.com"])] {
             assert!(!list.allows("null", Some("null"), None));
         }
-        assert!(Origins::new(&["null".to_owned()]).is_err());
     }
 
     #[test]
@@ -261,21 +141,6 @@ mod tests {
         ] {
             assert!(!below.allows(refused, None, None), "{refused}");
         }
-    }
-
-    #[test]
-    fn what_is_no_origin_is_a_fault_with_its_index() {
-        let list = [
-            "https://ok.example",
-            "example.com",
-            "https://*",
-            "https://a.*.example",
-            "*.example.com",
-            "https://x/",
-        ];
-        let faults = Origins::new(&list.map(str::to_owned)).unwrap_err();
-        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
-        assert_eq!(keys, ["[1]", "[2]", "[3]", "[4]", "[5]"]);
     }
 
     proptest! {

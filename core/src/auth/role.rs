@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::grant::{FILTER_KEYS_MAX, Grant, GrantPart, claim_at};
-use super::settings::{Faults, GrantSettings, Settings};
+use super::grant::{Grant, GrantPart, claim_at};
+use crate::config::{AuthConfig, ConfigFault, GrantConfig, read_filter, read_patterns};
 use crate::event::{Filter, Patterns, Priority};
 
 /// What a text in a filter begins with where it stands for a claim.
@@ -38,18 +38,15 @@ enum FilterTemplate {
 }
 
 impl Roles {
-    pub(super) fn new(settings: &Settings, faults: &mut Faults) -> Self {
-        let roles = settings.roles.iter().map(|(name, grant)| {
-            let key = format!("auth.roles.{name}");
-            if name.is_empty() {
-                faults.push(&key, "a role has a name");
-            }
-            (name.clone(), Template::new(&key, grant, faults))
-        });
+    pub(super) fn new(config: &AuthConfig, faults: &mut Vec<ConfigFault>) -> Self {
+        let roles = config
+            .roles
+            .iter()
+            .map(|(name, grant)| (name.clone(), Template::new(&format!("auth.roles.{name}"), grant, faults)));
         Self {
             roles: roles.collect(),
-            claims: settings.role_claims.clone().into(),
-            default: Template::new("auth.default_grant", &settings.default_grant, faults),
+            claims: config.role_claims.clone().into(),
+            default: Template::new("auth.default_grant", &config.default_grant, faults),
         }
     }
 
@@ -84,31 +81,30 @@ fn union<'a>(templates: impl IntoIterator<Item = &'a Template>, claims: &Map<Str
 }
 
 impl Template {
-    fn new(key: &str, settings: &GrantSettings, faults: &mut Faults) -> Self {
+    fn new(key: &str, config: &GrantConfig, faults: &mut Vec<ConfigFault>) -> Self {
         Self {
-            subscribe: faults.patterns(&format!("{key}.subscribe"), &settings.subscribe),
-            publish: faults.patterns(&format!("{key}.publish"), &settings.publish),
-            filter: FilterTemplate::new(&format!("{key}.filter"), &settings.filter, faults),
-            max_priority: settings.max_priority,
-            admin: settings.admin,
+            subscribe: read_patterns(&config.subscribe, &format!("{key}.subscribe"), faults),
+            publish: read_patterns(&config.publish, &format!("{key}.publish"), faults),
+            filter: FilterTemplate::new(&format!("{key}.filter"), &config.filter, faults),
+            max_priority: config.max_priority,
+            admin: config.admin,
         }
     }
 }
 
 impl FilterTemplate {
-    fn new(key: &str, filter: &Map<String, Value>, faults: &mut Faults) -> Self {
-        // A template is itself a text, so as a filter it has the shape that it has once it is filled.
-        let fixed = faults.filter(key, filter);
+    fn new(key: &str, filter: &Map<String, Value>, faults: &mut Vec<ConfigFault>) -> Self {
+        let fixed = read_filter(filter, key, faults);
         let mut templates = false;
         for (path, value) in filter {
             for text in alternatives(value).iter().filter_map(Value::as_str) {
                 match claim_of(text) {
                     ClaimOf::Literal => {}
                     ClaimOf::Path(_) => templates = true,
-                    ClaimOf::Fault => faults.push(
-                        &format!("{key}.{path}"),
-                        format_args!("{text:?} is not `$claim.` with the dotted path of a claim"),
-                    ),
+                    ClaimOf::Fault => {
+                        let allowed = "`$claim.` and the dotted path of a claim, as in `$claim.org`";
+                        faults.push(ConfigFault::new(&format!("{key}.{path}"), &text, allowed));
+                    }
                 }
             }
         }
@@ -131,7 +127,7 @@ impl FilterTemplate {
             };
             filled.insert(path.clone(), value);
         }
-        Filter::from_json(&Value::Object(filled), FILTER_KEYS_MAX).ok()
+        Filter::from_json(&Value::Object(filled), GrantConfig::FILTER_KEYS_MAX).ok()
     }
 }
 

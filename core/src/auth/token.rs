@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::grant::Grant;
 use super::keys::{KeyFingerprint, KeySet, Verified};
 use super::role::Roles;
-use super::settings::Settings;
 use super::strict;
+use crate::config::{Audience, AuthConfig};
 use crate::time::UnixTime;
 
 /// Bytes that a token may have.
@@ -165,17 +165,17 @@ pub(super) struct ClaimRules {
     pub(super) leeway_s: u32,
     pub(super) require_exp: bool,
     pub(super) issuer: Option<String>,
-    pub(super) audience: Vec<String>,
+    pub(super) audience: Audience,
     pub(super) roles: Roles,
 }
 
 impl ClaimRules {
-    pub(super) fn new(settings: &Settings, roles: Roles) -> Self {
+    pub(super) fn new(config: &AuthConfig, roles: Roles) -> Self {
         Self {
-            leeway_s: settings.leeway_s,
-            require_exp: settings.require_exp,
-            issuer: settings.issuer.clone(),
-            audience: settings.audience.clone(),
+            leeway_s: config.leeway_s,
+            require_exp: config.require_exp,
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
             roles,
         }
     }

@@ -1,13 +1,16 @@
 //! The settings of authentication: keys, what tokens must carry, and what roles and API keys allow.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::keys::{Bounds, ConfigFault};
-use super::values::{Kind, Secret, Setting};
-use crate::event::{Pattern, Priority};
+use super::values::{FormError, Kind, Secret, Setting};
+use crate::event::{Filter, Pattern, Patterns, Priority};
 
 crate::settings! {
     /// How tokens are verified and what they allow.
@@ -19,14 +22,14 @@ crate::settings! {
         /// Public keys as the text of a JWKS.
         jwks: Option<String> = None, Bytes 2..=1_048_576;
         /// How far clocks may disagree when `exp` and `nbf` are checked.
-        leeway_s: u64 = 30, Seconds 0..=3_600;
+        leeway_s: u32 = 30, Seconds 0..=3_600;
         /// Whether a token without `exp` is refused.
         require_exp: bool = true;
         /// What `iss` must be; absent: not looked at.
         issuer: Option<String> = None, Bytes 1..=1_024;
-        /// Of which `aud` must name one; empty: not looked at.
-        audience: Vec<String> = Vec::new(), Bytes 1..=1_024;
-        /// Claims that name the roles of a token's user.
+        /// Of which `aud` must name one: a list, or one text; empty: not looked at.
+        audience: Audience = Audience::default(), Bytes 1..=1_024;
+        /// Claims that name the roles of a token's user, by name or dotted path.
         role_claims: Vec<String> = vec!["role".to_owned(), "roles".to_owned()], Bytes 1..=256;
         /// What each role allows. A value of `filter` may be a template, as in `"$claim.org"`.
         roles: BTreeMap<String, GrantConfig> = BTreeMap::new();
@@ -35,17 +38,130 @@ crate::settings! {
         /// Whether a token is taken from the query parameter `token`.
         query_token: bool = true;
         /// Cookie that a token is taken from; then an allowed `Origin` is mandatory.
-        cookie: Option<String> = None, Bytes 1..=256;
-        /// Keys for publishing over HTTP: texts, or tables with `key` and what it is narrowed to.
+        cookie: Option<CookieName> = None;
+        /// Keys of back ends, for requests over HTTP: texts, or tables with `key`, `name`, `publish`, `max_priority`,
+        /// `filter` and `admin`. A text is full trust: it publishes everything at any priority and opens what is
+        /// marked admin. In a table `admin` defaults to true only where `publish`, `max_priority` and `filter` narrow
+        /// nothing.
         api_keys: Vec<ApiKeyConfig> = Vec::new();
         /// Verified tokens that are remembered.
-        cache_tokens: usize = 10_000, Count 0..=10_000_000;
+        cache_tokens: usize = 10_000, Count 0..=1_000_000;
         /// Users whose older tokens stay refused at the same time.
-        max_revocations: usize = 10_000, Count 1..=10_000_000;
+        max_revocations: usize = 10_000, Count 1..=1_000_000;
     }
 }
 
-/// What a role, or a token without one, allows.
+impl AuthConfig {
+    /// API keys at most: each request is compared with all of them.
+    pub const API_KEYS_MAX: usize = 256;
+
+    /// Adds to `faults` every value that is of a wrong form, out of its range, or given twice.
+    pub fn check(&self, faults: &mut Vec<ConfigFault>) {
+        self.check_ranges(faults);
+        self.check_names(faults);
+    }
+
+    /// Names and keys that must be there and must be unique.
+    pub(super) fn check_names(&self, faults: &mut Vec<ConfigFault>) {
+        if self.roles.contains_key("") {
+            faults.push(ConfigFault::new("auth.roles", &"", "every role has a name"));
+        }
+        let keys = &self.api_keys;
+        if Self::API_KEYS_MAX < keys.len() {
+            let allowed = format!("at most {} keys", Self::API_KEYS_MAX);
+            faults.push(ConfigFault::new("auth.api_keys", &format_args!("{} keys", keys.len()), allowed));
+        }
+        for (index, own) in keys.iter().enumerate() {
+            let earlier = &keys[..index];
+            let path = format!("auth.api_keys[{index}]");
+            if earlier.iter().any(|other| other.key == own.key) {
+                faults.push(ConfigFault::hidden(&path, "a key that stands once"));
+            }
+            if own.name.is_some() && earlier.iter().any(|other| other.name == own.name) {
+                faults.push(ConfigFault::hidden(&format!("{path}.name"), "a name that no other key has"));
+            }
+        }
+    }
+}
+
+/// Names of which a token's `aud` must have one; given as a list or as one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Audience(Vec<String>);
+
+impl From<Vec<String>> for Audience {
+    fn from(names: Vec<String>) -> Self {
+        Self(names)
+    }
+}
+
+impl Deref for Audience {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(one) => Ok(Self(vec![one])),
+            many => Vec::deserialize(many).map(Self).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl Setting for Audience {
+    const KIND: Kind = Kind::List;
+
+    fn read(json: &Value, bounds: Bounds, path: &str, faults: &mut Vec<ConfigFault>) -> Option<Self> {
+        match json {
+            Value::String(one) => Some(Self(vec![one.clone()])),
+            many => Vec::read(many, bounds, path, faults).map(Self),
+        }
+    }
+
+    fn check(&self, bounds: Bounds, path: &str, faults: &mut Vec<ConfigFault>) {
+        self.0.check(bounds, path, faults);
+    }
+}
+
+/// The name of a cookie (RFC 6265 §4.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieName(Box<str>);
+
+impl CookieName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CookieName {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        // RFC 9110 §5.6.2: a token.
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if (1..=256).contains(&text.len()) && text.bytes().all(legal) {
+            Ok(Self(text.into()))
+        } else {
+            Err(FormError("a cookie's name: 1 to 256 characters, as in `session`"))
+        }
+    }
+}
+
+impl fmt::Display for CookieName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+crate::text_setting!(CookieName);
+
+/// What a role, or a token without one, allows. What is left out is allowed the least.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrantConfig {
@@ -74,6 +190,9 @@ impl Default for GrantConfig {
 }
 
 impl GrantConfig {
+    /// Keys of a forced filter at most, in a token's claim too.
+    pub const FILTER_KEYS_MAX: usize = 16;
+
     /// Subscribe to everything, publish nothing.
     fn for_plain_tokens() -> Self {
         Self { subscribe: vec!["*".to_owned()], ..Self::default() }
@@ -84,16 +203,18 @@ impl Setting for GrantConfig {
     const KIND: Kind = Kind::Structured;
 
     fn check(&self, _: Bounds, path: &str, faults: &mut Vec<ConfigFault>) {
-        check_patterns(&self.subscribe, &format!("{path}.subscribe"), faults);
-        check_patterns(&self.publish, &format!("{path}.publish"), faults);
-        check_filter(&self.filter, &format!("{path}.filter"), faults);
+        read_patterns(&self.subscribe, &format!("{path}.subscribe"), faults);
+        read_patterns(&self.publish, &format!("{path}.publish"), faults);
+        read_filter(&self.filter, &format!("{path}.filter"), faults);
     }
 }
 
-/// A key for publishing over HTTP.
+/// A key of a back end, for requests over HTTP. It never receives events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ApiKeyConfig {
-    /// The publisher's name in deduplication and logs; absent: `api-key-1` by the place in the list.
+    /// The publisher's name in deduplication and logs; absent: derived from the key, so that it stays when
+    /// the list is reordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The key itself.
     pub key: Secret,
@@ -103,12 +224,13 @@ pub struct ApiKeyConfig {
     pub max_priority: Priority,
     /// The forced filter: path to scalar or array of scalars.
     pub filter: Map<String, Value>,
-    /// Whether it opens what is marked admin.
-    pub admin: bool,
+    /// Whether it opens what is marked admin; absent: only where nothing else narrows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<bool>,
 }
 
 impl ApiKeyConfig {
-    /// A key that publishes everything at any priority.
+    /// A key with full trust: it publishes everything at any priority and opens what is marked admin.
     #[must_use]
     pub fn new(key: Secret) -> Self {
         Self {
@@ -117,8 +239,17 @@ impl ApiKeyConfig {
             publish: vec!["*".to_owned()],
             max_priority: Priority::Critical,
             filter: Map::new(),
-            admin: false,
+            admin: None,
         }
+    }
+
+    /// Whether it opens what is marked admin: as it says itself, else where it may publish everything.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        let everything = self.publish.iter().any(|pattern| pattern == "*")
+            && self.max_priority == Priority::Critical
+            && self.filter.is_empty();
+        self.admin.unwrap_or(everything)
     }
 }
 
@@ -133,8 +264,7 @@ impl<'de> Deserialize<'de> for ApiKeyConfig {
             max_priority: Option<Priority>,
             #[serde(default)]
             filter: Map<String, Value>,
-            #[serde(default)]
-            admin: bool,
+            admin: Option<bool>,
         }
         let read = match Value::deserialize(from)? {
             Value::String(key) => return Ok(Self::new(Secret::new(&key))),
@@ -166,24 +296,34 @@ impl Setting for ApiKeyConfig {
         if self.name.as_ref().is_some_and(|name| !(1..=128).contains(&name.len())) {
             faults.push(ConfigFault::hidden(&format!("{path}.name"), "1 to 128 bytes"));
         }
-        check_patterns(&self.publish, &format!("{path}.publish"), faults);
-        check_filter(&self.filter, &format!("{path}.filter"), faults);
+        read_patterns(&self.publish, &format!("{path}.publish"), faults);
+        read_filter(&self.filter, &format!("{path}.filter"), faults);
     }
 }
 
-fn check_patterns(patterns: &[String], path: &str, faults: &mut Vec<ConfigFault>) {
-    for (index, pattern) in patterns.iter().enumerate() {
-        if Pattern::parse(pattern).is_err() {
-            let allowed = "an event type, `category.*` or `*`";
-            faults.push(ConfigFault::new(&format!("{path}[{index}]"), pattern, allowed));
+/// The patterns of a setting at `path`; each text that is none is a fault.
+pub(crate) fn read_patterns(texts: &[String], path: &str, faults: &mut Vec<ConfigFault>) -> Patterns {
+    let mut patterns = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match Pattern::parse(text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(_) => {
+                let allowed = "an event type, `category.*` or `*`";
+                faults.push(ConfigFault::new(&format!("{path}[{index}]"), text, allowed));
+            }
         }
     }
+    Patterns::new(patterns)
 }
 
-fn check_filter(filter: &Map<String, Value>, path: &str, faults: &mut Vec<ConfigFault>) {
-    if let Err(error) = crate::event::Filter::from_json(&Value::Object(filter.clone()), usize::MAX) {
-        faults.push(ConfigFault::new(path, &Value::Object(filter.clone()), error.to_string()));
-    }
+/// The forced filter of a setting at `path`; what is none is a fault. A template, being a text, is taken for
+/// the scalar that it stands for.
+pub(crate) fn read_filter(filter: &Map<String, Value>, path: &str, faults: &mut Vec<ConfigFault>) -> Filter {
+    let json = Value::Object(filter.clone());
+    Filter::from_json(&json, GrantConfig::FILTER_KEYS_MAX).unwrap_or_else(|error| {
+        faults.push(ConfigFault::new(path, &json, error.to_string()));
+        Filter::default()
+    })
 }
 
 #[cfg(test)]
@@ -199,15 +339,131 @@ mod tests {
         faults.iter().map(ToString::to_string).collect()
     }
 
+    fn api_keys(json: Value) -> Vec<ApiKeyConfig> {
+        serde_json::from_value(json).unwrap()
+    }
+
     #[test]
     fn an_api_key_is_a_text_or_a_table() {
-        let keys: Vec<ApiKeyConfig> =
-            serde_json::from_value(json!(["k1", {"key":"k2","publish":["user.*"],"max_priority":"low"}]))
-                .unwrap();
-        assert_eq!(keys[0].publish, ["*"]);
-        assert_eq!(keys[0].max_priority, Priority::Critical);
-        assert_eq!((keys[1].key.expose(), keys[1].max_priority), ("k2", Priority::Low));
+        let keys =
+            api_keys(json!(["k1", {"key":"k2","name":"cms","publish":["user.*"],"max_priority":"low"}]));
+        assert_eq!(keys[0], ApiKeyConfig::new(Secret::new("k1")));
+        assert_eq!(
+            (keys[0].publish.as_slice(), keys[0].max_priority),
+            (&["*".to_owned()][..], Priority::Critical)
+        );
+        let narrow = ApiKeyConfig {
+            name: Some("cms".to_owned()),
+            publish: vec!["user.*".to_owned()],
+            max_priority: Priority::Low,
+            ..ApiKeyConfig::new(Secret::new("k2"))
+        };
+        assert_eq!(keys[1], narrow);
         assert!(!format!("{keys:?}").contains("k2"));
+    }
+
+    #[test]
+    fn an_api_key_is_admin_where_nothing_narrows_it_or_where_it_says_so() {
+        let admin = |key: Value| api_keys(json!([key]))[0].is_admin();
+        assert!(admin(json!("k")));
+        for full in [
+            json!({"key": "k"}),
+            json!({"key": "k", "name": "n", "publish": ["user.*", "*"], "max_priority": "critical", "filter": {}}),
+            json!({"key": "k", "publish": [], "admin": true}),
+        ] {
+            assert!(admin(full.clone()), "{full}");
+        }
+        for narrow in [
+            json!({"key": "k", "publish": ["content.*"]}),
+            json!({"key": "k", "publish": []}),
+            json!({"key": "k", "max_priority": "high"}),
+            json!({"key": "k", "filter": {"tenantId": "t1"}}),
+            json!({"key": "k", "admin": false}),
+        ] {
+            assert!(!admin(narrow.clone()), "{narrow}");
+        }
+    }
+
+    #[test]
+    fn an_api_key_has_1_to_256_printable_characters() {
+        let longest = "~".repeat(256);
+        assert_eq!(faults("auth.api_keys", &json!(["k", longest])), [""; 0]);
+        for wrong in ["", &"k".repeat(257), "a b", "ü", "a\tb"] {
+            assert_eq!(
+                faults("auth.api_keys", &json!([wrong])),
+                ["auth.api_keys[0] = (hidden): 1 to 256 printable ASCII characters without spaces"]
+            );
+        }
+    }
+
+    #[test]
+    fn names_and_keys_stand_once_and_are_not_too_many() {
+        let found = |json: Value| {
+            let (config, mut faults): (AuthConfig, _) = (serde_json::from_value(json).unwrap(), Vec::new());
+            config.check(&mut faults);
+            faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
+        };
+        let keys = json!(["a", {"key":"b","name":"n"}, {"key":"a","name":"n"}, "c"]);
+        assert_eq!(found(json!({"api_keys": keys})), ["auth.api_keys[2]", "auth.api_keys[2].name"]);
+        let many: Vec<String> = (0..257).map(|index| format!("key-{index}")).collect();
+        assert_eq!(found(json!({"api_keys": many})), ["auth.api_keys"]);
+        assert_eq!(found(json!({"roles": {"": {}, "a": {}}})), ["auth.roles"]);
+    }
+
+    #[test]
+    fn an_audience_is_a_list_or_one_text() {
+        let audience = |json: Value| {
+            assert_eq!(faults("auth.audience", &json), [""; 0]);
+            serde_json::from_value::<Audience>(json).unwrap().to_vec()
+        };
+        assert_eq!(audience(json!("tidings")), ["tidings"]);
+        assert_eq!(audience(json!(["a", "b"])), ["a", "b"]);
+        assert_eq!(
+            faults("auth.audience", &json!(["a", ""])),
+            ["auth.audience[1]: a text of 1 to 1024 bytes"]
+        );
+        assert_eq!(faults("auth.audience", &json!(["a", 1]))[0], "auth.audience[1] = 1: a text");
+        assert!(serde_json::from_value::<Audience>(json!(1)).is_err());
+    }
+
+    #[test]
+    fn a_cookie_has_the_name_of_a_cookie() {
+        assert_eq!(faults("auth.cookie", &json!("__Host-session")), [""; 0]);
+        for wrong in ["", "a b", "a=b", "a;b", "ü"] {
+            assert_eq!(faults("auth.cookie", &json!(wrong)).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_everywhere() {
+        for value in [
+            json!({"jwt_secrets": "x"}),
+            json!({"leewayS": 3}),
+            json!({"roles": {"a": {"subscribes": []}}}),
+            json!({"roles": {"a": {"maxPriority": "high"}}}),
+            json!({"default_grant": {"x": 1}}),
+            json!({"api_keys": [{"key": "k", "subscribe": ["*"]}]}),
+            json!({"api_keys": [{"name": "no key"}]}),
+            json!({"api_keys": [7]}),
+        ] {
+            assert!(serde_json::from_value::<AuthConfig>(value.clone()).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_grant_allows_the_least_where_it_says_nothing() {
+        let config: AuthConfig =
+            serde_json::from_value(json!({"roles": {"a": {}}, "default_grant": {"admin": true}})).unwrap();
+        assert_eq!(config.roles["a"], GrantConfig::default());
+        assert_eq!(config.roles["a"].max_priority, Priority::Normal);
+        assert_eq!(config.default_grant, GrantConfig { admin: true, ..GrantConfig::default() });
+    }
+
+    #[test]
+    fn a_forced_filter_has_16_keys_at_most() {
+        let filter = |keys: usize| (0..keys).map(|key| (format!("k{key}"), json!(1))).collect::<Map<_, _>>();
+        assert_eq!(faults("auth.default_grant", &json!({"filter": filter(16)})), [""; 0]);
+        assert_eq!(faults("auth.default_grant", &json!({"filter": filter(17)})).len(), 1);
     }
 
     #[test]

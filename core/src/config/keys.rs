@@ -194,6 +194,13 @@ impl ConfigFault {
         Self::new(key, &"(hidden)", allowed)
     }
 
+    /// Adds to `faults` those of `more` at keys that are not at fault already: what is wrong in its form is
+    /// not told again by who cannot use it.
+    pub fn add_new(faults: &mut Vec<Self>, mut more: Vec<Self>) {
+        more.retain(|fault| faults.iter().all(|known| known.key != fault.key));
+        faults.append(&mut more);
+    }
+
     /// A key that is not among `names`.
     pub fn unknown<'a>(key: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         let allowed = nearest(key, names)

@@ -271,79 +271,6 @@ macro_rules! text_setting {
     )* };
 }
 
-/// An origin whose pages may connect: `scheme://host` or `scheme://host:port`, or `*` for any.
-///
-/// It is kept as browsers send it (RFC 6454 §6.2): lower case, the scheme's own port left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(Box<str>);
-
-impl Origin {
-    /// Any origin.
-    #[must_use]
-    pub fn any() -> Self {
-        Self("*".into())
-    }
-
-    /// Whether this is `*`.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
-        &*self.0 == "*"
-    }
-
-    /// Whether a request with the header `Origin: header` comes from here. `null` never does.
-    #[must_use]
-    pub fn matches(&self, header: &str) -> bool {
-        header != "null" && (self.is_any() || Self::from_str(header).is_ok_and(|origin| origin == *self))
-    }
-}
-
-impl FromStr for Origin {
-    type Err = FormError;
-
-    fn from_str(text: &str) -> Result<Self, FormError> {
-        const FORM: FormError = FormError("an origin as in `https://admin.example.com`, or `*`");
-        if text == "*" {
-            return Ok(Self::any());
-        }
-        let text = text.to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://").ok_or(FORM)?;
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        if authority.is_empty() || !authority.bytes().all(legal) {
-            return Err(FORM);
-        }
-        if scheme.is_empty()
-            || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-        {
-            return Err(FORM);
-        }
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
-                (host, Some(port.parse::<u16>().map_err(|_| FORM)?))
-            }
-            _ => (authority, None),
-        };
-        let own_port = match scheme {
-            "http" | "ws" => Some(80),
-            "https" | "wss" => Some(443),
-            _ => None,
-        };
-        let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if unbracketed.is_empty() || (unbracketed.len() == host.len() && host.contains([':', '[', ']'])) {
-            return Err(FORM);
-        }
-        Ok(match port {
-            Some(port) if own_port != Some(port) => Self(format!("{scheme}://{host}:{port}").into()),
-            _ => Self(format!("{scheme}://{host}").into()),
-        })
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// A range of addresses, as in `10.0.0.0/8` or `::1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
@@ -395,34 +322,11 @@ impl fmt::Display for AddressRange {
     }
 }
 
-text_setting!(Origin AddressRange);
+text_setting!(AddressRange);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn origin(text: &str) -> Option<Origin> {
-        text.parse().ok()
-    }
-
-    #[test]
-    fn an_origin_is_compared_by_scheme_host_and_port() {
-        let admin = origin("https://Admin.example.com:443").unwrap();
-        assert_eq!(admin.to_string(), "https://admin.example.com");
-        assert!(admin.matches("https://admin.example.com"));
-        for other in
-            ["http://admin.example.com", "https://admin.example.com:8443", "https://example.com", "null"]
-        {
-            assert!(!admin.matches(other), "{other}");
-        }
-        assert!(Origin::any().matches("https://x.y") && !Origin::any().matches("null"));
-        assert_eq!(origin("http://[::1]:3000").unwrap().to_string(), "http://[::1]:3000");
-        for wrong in
-            ["", "example.com", "https://", "https://a/b", "https://a:x", "://a", "https://:1", "http://::1"]
-        {
-            assert_eq!(origin(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_range_holds_the_addresses_of_its_prefix() {

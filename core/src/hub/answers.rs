@@ -88,7 +88,7 @@ impl Hub {
                 self.if_allowed(conn, head, Self::is_admin, |hub| hub.disconnect(&Query::new(head)))
             }
             Route::Page => return self.begin_page(conn, head, context),
-            Route::Stream => return self.begin_stream(conn, head, context),
+            Route::Stream => return self.begin_stream(conn, head, &context),
             Route::Publish => return,
         };
         self.answer(conn, &context, response);

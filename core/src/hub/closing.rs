@@ -6,9 +6,6 @@ use std::time::Duration;
 use super::Hub;
 use super::connection::{Closing, Connection, Phase};
 use super::linger;
-use crate::auth::Settings;
-use crate::config::Config;
-use crate::event::{Catalog, CatalogError, ConflationRule, CustomType};
 use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, ServerMessage};
 use crate::time::Instant;
@@ -18,24 +15,12 @@ use crate::wire::{Message, Reader, Role, WebSocketLimits, close_into};
 const SWEEP_STEP: usize = 256;
 
 /// A look at all connections, a piece at a time.
+///
+/// It closes those whose token the keys no longer vouch for, and while the instance leaves it tells the others
+/// to reconnect elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
     slot: usize,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    /// Close those whose token the keys no longer vouch for.
-    Trust,
-    /// Tell everyone to reconnect elsewhere.
-    Leave,
-}
-
-impl Sweep {
-    pub(super) const fn trust() -> Self {
-        Self { slot: 0, what: What::Trust }
-    }
 }
 
 /// The instance leaves.
@@ -107,6 +92,12 @@ impl Hub {
     /// Lets go of what a session holds; the connection stays to say its last.
     fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
         let now = self.now.instant;
+        // One by one while the session is still found: of two subscriptions to the same thing the second
+        // moves in the index as the first leaves.
+        while let Some(subscription) = self.session_mut(conn).and_then(|session| session.subscriptions.pop())
+        {
+            self.leave(&subscription);
+        }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let closing = Closing { deadline: linger(now), answered: false, websocket: true };
         let lanes = &mut connection.lanes;
@@ -117,12 +108,9 @@ impl Hub {
             connection.outbox.prepend(&rest);
         }
         self.lanes.release(lanes);
-        let Phase::Live(session) = std::mem::replace(&mut connection.phase, Phase::Closing(closing)) else {
+        let Some(Phase::Live(session)) = self.connections.enter(conn, Phase::Closing(closing)) else {
             return;
         };
-        for subscription in &session.subscriptions {
-            self.leave(subscription);
-        }
         self.sessions -= 1;
         let user = session.identity.user();
         if let Some(own) = self.users.get_mut(user) {
@@ -139,8 +127,9 @@ impl Hub {
     pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
         self.authenticated(conn);
         let now = self.now.instant;
+        let closing = Closing { deadline: linger(now), answered: false, websocket };
+        self.connections.enter(conn, Phase::Closing(closing));
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.phase = Phase::Closing(Closing { deadline: linger(now), answered: false, websocket });
         if std::mem::take(&mut connection.paused) {
             self.outputs.push_back(Output::Resume(conn));
         }
@@ -155,20 +144,15 @@ impl Hub {
         if !connection.outbox.is_empty() {
             return;
         }
-        let closing = match &connection.phase {
-            Phase::Closing(closing) => *closing,
-            // Half-closed, and everything that was asked is answered.
-            Phase::Http(exchange) if connection.ended && !exchange.is_working() => {
-                return self.drop_connection(conn);
+        match &connection.phase {
+            // What was asked before the peer said its last is answered.
+            Phase::Http(exchange) if connection.ended && !exchange.is_working() => self.drop_connection(conn),
+            Phase::Closing(closing) if closing.answered || connection.ended => self.drop_connection(conn),
+            Phase::Closing(_) if !connection.finished => {
+                connection.finished = true;
+                self.outputs.push_back(Output::Finish(conn));
             }
-            _ => return,
-        };
-        if closing.answered || connection.ended {
-            return self.drop_connection(conn);
-        }
-        if !connection.finished {
-            connection.finished = true;
-            self.outputs.push_back(Output::Finish(conn));
+            _ => {}
         }
     }
 
@@ -234,7 +218,7 @@ impl Hub {
         }
         let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
         self.leaving = Some(Leaving { deadline, stage: Stage::Telling });
-        self.begin_sweep(Sweep { slot: 0, what: What::Leave });
+        self.begin_sweep();
         self.check_leaving();
     }
 
@@ -287,24 +271,24 @@ impl Hub {
         words
     }
 
-    pub(super) fn begin_sweep(&mut self, sweep: Sweep) {
-        // Leaving ends every connection, so it may take the place of any other look at them.
-        self.sweep = Some(sweep);
+    /// Begins a look at all connections. One that goes on begins anew: what it does is done once.
+    pub(super) fn begin_sweep(&mut self) {
+        self.sweep = Some(Sweep { slot: 0 });
     }
 
     /// Looks at the next connections of a sweep.
     pub(super) fn go_on_sweeping(&mut self) {
-        let Some(Sweep { slot, what }) = self.sweep else { return };
+        let Some(Sweep { slot }) = self.sweep else { return };
         let end = (slot + SWEEP_STEP).min(self.connections.slots());
         for slot in slot..end {
             if let Some(conn) = self.connections.at(slot).map(|connection| connection.id) {
-                match what {
-                    What::Trust => self.check_trust(conn),
-                    What::Leave => self.tell_to_leave(conn),
+                self.check_trust(conn);
+                if self.leaving.is_some() {
+                    self.tell_to_leave(conn);
                 }
             }
         }
-        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end, what });
+        self.sweep = (end < self.connections.slots()).then_some(Sweep { slot: end });
     }
 
     fn check_trust(&mut self, conn: ConnId) {
@@ -317,10 +301,11 @@ impl Hub {
     fn tell_to_leave(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         match &connection.phase {
-            Phase::Http(exchange) if !exchange.is_working() && connection.outbox.is_empty() => {
+            Phase::Http(exchange) if exchange.is_idle() && connection.outbox.is_empty() => {
                 self.drop_connection(conn);
             }
             Phase::Http(_) | Phase::Closing(_) => {}
+            Phase::Live(session) if session.leave.is_some() => {}
             Phase::Live(session) => {
                 let stream = session.is_stream();
                 let after = self.rng.below(self.config.drain.spread_ms + 1);
@@ -336,61 +321,5 @@ impl Hub {
                 self.arm(conn);
             }
         }
-    }
-}
-
-/// The event types of a configuration.
-pub(super) fn catalog(config: &Config) -> Result<Catalog, CatalogError> {
-    let custom = config.events.types.iter().map(|own| CustomType {
-        name: own.name.clone(),
-        priority: own.priority,
-        schema: own.schema.clone(),
-    });
-    let conflate = config
-        .events
-        .conflate
-        .iter()
-        .map(|rule| ConflationRule { event_type: rule.type_name.clone(), keys: rule.keys.clone() });
-    Catalog::new(custom.collect(), Some(conflate.collect()))
-}
-
-/// The settings of authentication in a configuration.
-pub(super) fn auth_settings(config: &Config) -> Settings {
-    use crate::auth::{ApiKeySettings, GrantSettings};
-    let auth = &config.auth;
-    let grant = |grant: &crate::config::GrantConfig| GrantSettings {
-        subscribe: grant.subscribe.clone(),
-        publish: grant.publish.clone(),
-        filter: grant.filter.clone(),
-        max_priority: grant.max_priority,
-        admin: grant.admin,
-    };
-    Settings {
-        jwt_secret: auth.jwt_secret.as_ref().map(|secret| secret.expose().into()),
-        public_keys: auth.public_keys.clone(),
-        jwks: auth.jwks.clone(),
-        leeway_s: u32::try_from(auth.leeway_s).unwrap_or(u32::MAX),
-        require_exp: auth.require_exp,
-        issuer: auth.issuer.clone(),
-        audience: auth.audience.clone(),
-        role_claims: auth.role_claims.clone(),
-        roles: auth.roles.iter().map(|(name, role)| (name.clone(), grant(role))).collect(),
-        default_grant: grant(&auth.default_grant),
-        query_token: auth.query_token,
-        cookie: auth.cookie.clone(),
-        api_keys: auth
-            .api_keys
-            .iter()
-            .map(|key| ApiKeySettings {
-                name: key.name.clone(),
-                key: key.key.expose().into(),
-                publish: key.publish.clone(),
-                max_priority: key.max_priority,
-                filter: key.filter.clone(),
-                admin: key.admin,
-            })
-            .collect(),
-        cache_tokens: auth.cache_tokens,
-        max_revocations: auth.max_revocations,
     }
 }

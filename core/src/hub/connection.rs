@@ -79,9 +79,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether a request is being worked on.
+    /// Whether no request has begun that is still to be answered.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Request)
+    }
+
+    /// Whether a whole request is being answered.
     pub(super) const fn is_working(&self) -> bool {
-        !matches!(self.step, Step::Request)
+        matches!(self.step, Step::Busy(..) | Step::Respond)
     }
 }
 
@@ -144,8 +149,8 @@ pub(super) struct Session {
     pub(super) began: bool,
     pub(super) born: Instant,
     pub(super) next_heartbeat: Instant,
-    /// The tick of the entry for its token's end; others of this connection are stale.
-    pub(super) expiry: u64,
+    /// The tick of the token's timer entry that counts; others of this session are stale.
+    pub(super) expiry_armed: u64,
     /// When it closes with 1012, once told to reconnect.
     pub(super) leave: Option<Instant>,
     pub(super) rate: Rate,
@@ -173,6 +178,40 @@ pub(super) struct Subscription {
     /// Names it to the index, whatever becomes of its neighbours in the list.
     pub(super) tag: u32,
     pub(super) place: Place,
+}
+
+impl Connection {
+    pub(super) fn session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Live(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
+        match &mut self.phase {
+            Phase::Live(session) => Some(session),
+            _ => None,
+        }
+    }
+}
+
+impl Session {
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    pub(super) fn subscription(&self, id: &str) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| *subscription.id == *id)
+    }
+
+    /// Takes a subscription out of the list.
+    pub(super) fn take(&mut self, id: &str) -> Option<Subscription> {
+        let index = self.subscriptions.iter().position(|subscription| *subscription.id == *id)?;
+        let taken = self.subscriptions.swap_remove(index);
+        self.subscriptions_bytes -= taken.bytes as usize;
+        Some(taken)
+    }
 }
 
 /// A leaky bucket as one timestamp (the generic cell rate algorithm).

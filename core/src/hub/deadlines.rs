@@ -83,28 +83,26 @@ impl Hub {
         for _ in 0..FIRED_MAX {
             let millis = u64::try_from(now.as_millis()).unwrap_or(0);
             let Some((tick, conn)) = self.expiries.pop(millis) else { return };
-            let Some(session) = self.session_mut(conn).filter(|session| session.expiry == tick) else {
+            let Some(session) = self.session_mut(conn) else { continue };
+            if session.expiry_armed != tick {
                 continue;
-            };
-            session.expiry = u64::MAX;
-            let deadline = session.identity.deadline();
-            match deadline {
+            }
+            session.expiry_armed = u64::MAX;
+            match session.identity.deadline() {
                 Some(deadline) if deadline <= now => self.close(conn, CloseCode::TokenExpired),
-                // The token was refreshed, or the clock set back: look again when it is due.
-                Some(_) => self.arm_expiry(conn),
-                None => {}
+                // The token was refreshed since.
+                _ => self.arm_expiry(conn),
             }
         }
     }
 
     /// Arms the end of a session's token, unless its entry comes due no later.
     pub(super) fn arm_expiry(&mut self, conn: ConnId) {
-        let Self { connections, expiries, .. } = self;
-        let Some(session) = connections.get_mut(conn).and_then(Connection::session_mut) else { return };
+        let Some(session) = self.connections.get_mut(conn).and_then(Connection::session_mut) else { return };
         let Some(deadline) = session.identity.deadline() else { return };
         let at = u64::try_from(deadline.as_millis()).unwrap_or(0);
-        if expiries.tick_of(at) < session.expiry {
-            session.expiry = expiries.arm(conn, at);
+        if self.expiries.tick_of(at) < session.expiry_armed {
+            session.expiry_armed = self.expiries.arm(conn, at);
         }
     }
 

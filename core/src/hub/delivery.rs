@@ -8,7 +8,7 @@ use crate::event::Priority;
 use crate::history::{Entry, History, Record};
 use crate::lanes::{Counts, Gap, Settled, Source, Staged};
 use crate::output::Output;
-use crate::protocol::{ConnId, GapReason, Offset, PerLane, ServerMessage, event_payload};
+use crate::protocol::{ConnId, Epoch, GapReason, Offset, PerLane, ServerMessage, event_payload};
 use crate::wire::http::sse;
 use crate::wire::{Frame, text_into};
 
@@ -93,30 +93,42 @@ impl Hub {
     /// write at the moment. Events are chosen here, as late as possible.
     #[must_use]
     pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
-        let connection = self.connections.get_mut(conn)?;
-        let settled = match connection.phase {
-            Phase::Live(_) => self.settle(conn),
-            _ => Settled::Ready,
+        let (settled, staged) = match self.connections.get(conn)?.session().map(Session::is_stream) {
+            None => (Settled::Ready, Staged::NOTHING),
+            Some(true) => (self.encode_stream(conn, budget.min(STREAM_AHEAD)), Staged::NOTHING),
+            Some(false) => self.stage(conn, budget),
         };
-        if self.is_stream(conn) {
-            self.encode_stream(conn, budget.min(STREAM_AHEAD), settled);
-        }
         let connection = self.connections.get_mut(conn)?;
-        let room = budget.saturating_sub(connection.outbox.len());
-        let staged = if room == 0 || !connection.session().is_some_and(|session| !session.is_stream()) {
-            Staged::NOTHING
-        } else {
-            self.lanes.stage(connection.lanes, &self.history, room, settled == Settled::Hold)
-        };
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
         if rest.is_empty() && events.is_empty() && connection.outbox.is_empty() {
             connection.pending = false;
             if settled != Settled::Ready {
                 self.wake(conn);
             }
+            self.go_on_closing(conn);
             return None;
         }
         Some(Transmit { hub: self, conn, staged })
+    }
+
+    /// Chooses events in the room that replies leave. Where they leave none, lanes are not even looked at:
+    /// gaps would pile up behind a peer that takes less than history loses.
+    fn stage(&mut self, conn: ConnId, budget: usize) -> (Settled, Staged) {
+        let room = |hub: &Self| {
+            let unsent = hub.connections.get(conn).map_or(0, |connection| connection.outbox.len());
+            budget.saturating_sub(unsent)
+        };
+        if room(self) == 0 {
+            return (Settled::Ready, Staged::NOTHING);
+        }
+        let settled = self.settle(conn);
+        let room = room(self);
+        match self.connections.get(conn) {
+            Some(connection) if 0 < room => {
+                (settled, self.lanes.stage(connection.lanes, &self.history, room))
+            }
+            _ => (settled, Staged::NOTHING),
+        }
     }
 
     /// Tells the shell, once, that a connection has something to send.
@@ -127,15 +139,15 @@ impl Hub {
     }
 
     /// Takes an event into history and queues it for everyone whom it concerns. Nothing is written here.
-    pub(super) fn appended(&mut self, offset: Offset, record: Arc<Record>) {
+    pub(super) fn appended(&mut self, offset: Offset, record: &Arc<Record>) {
         let event = &record.event;
         let lane = event.priority();
         let type_id = event.type_id();
         let frame = Frame::text(&event_payload(offset, lane, event.json()));
         self.stats.published[type_id.index()][lane] += 1;
-        self.log_seen(&record, offset);
+        self.log_seen(record, offset);
         let appended = self.now.instant;
-        let seq = self.history.append(Entry { offset, record: Arc::clone(&record), frame, appended });
+        let seq = self.history.append(Entry { offset, record: Arc::clone(record), frame, appended });
         let Self { index, connections, lanes, history, outputs, catalog, .. } = self;
         index.matching(catalog.name(type_id), record.event.fields(), |members| {
             for member in members {
@@ -169,25 +181,32 @@ impl Hub {
             }
             _ => Settled::Ready,
         };
-        for gap in gaps.drain(..) {
-            self.stats.gaps_expired += 1;
-            self.tell_gap(conn, gap);
-        }
+        self.stats.gaps_expired += gaps.len() as u64;
+        self.tell_gaps(conn, &gaps);
+        gaps.clear();
         self.gaps = gaps;
         settled
     }
 
-    fn tell_gap(&mut self, conn: ConnId, Gap { lane, after, until }: Gap) {
-        let message = ServerMessage::Gap { lane, after: Some(after), until, reason: GapReason::Expired };
-        self.send_gap(conn, &message);
-    }
-
-    /// Appends a gap in the form of the connection's transport.
-    pub(super) fn send_gap(&mut self, conn: ConnId, message: &ServerMessage<'_>) {
-        if self.is_stream(conn) {
-            self.stream_block(conn, Some("gap"), Some(&message.to_json()));
-        } else {
-            self.send(conn, message);
+    /// Tells of gaps in the form of the connection's transport.
+    fn tell_gaps(&mut self, conn: ConnId, gaps: &[Gap]) {
+        let message = |Gap { lane, after, until }: Gap| ServerMessage::Gap {
+            lane,
+            after: Some(after),
+            until,
+            reason: GapReason::Expired,
+        };
+        if !self.is_stream(conn) {
+            return gaps.iter().for_each(|gap| self.send(conn, &message(*gap)));
+        }
+        let Some(connection) = self.connections.get(conn) else { return };
+        // A block's id covers no gap that stands behind it: a stream may break between the two.
+        let mut position = self.lanes.position(connection.lanes, &self.history);
+        gaps.iter().for_each(|gap| position[gap.lane] = gap.after);
+        for gap in gaps {
+            position[gap.lane] = gap.until;
+            let id = self.stream_id(&position);
+            self.stream_block_at(conn, &id, Some("gap"), Some(&message(*gap).to_json()));
         }
     }
 
@@ -208,13 +227,14 @@ impl Hub {
     }
 
     /// Encodes the next events of a stream, once everything encoded before is written.
-    fn encode_stream(&mut self, conn: ConnId, budget: usize, settled: Settled) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        if !connection.outbox.is_empty() || settled == Settled::Hold {
-            return;
+    fn encode_stream(&mut self, conn: ConnId, budget: usize) -> Settled {
+        if self.connections.get(conn).is_none_or(|connection| !connection.outbox.is_empty()) {
+            return Settled::Ready;
         }
+        let settled = self.settle(conn);
+        let Some(connection) = self.connections.get(conn) else { return settled };
         let lanes = connection.lanes;
-        let staged = self.lanes.stage(lanes, &self.history, budget, false);
+        let staged = self.lanes.stage(lanes, &self.history, budget);
         let chosen: Vec<(Priority, u64)> = self.lanes.chosen(staged).collect();
         let mut position = self.lanes.position(lanes, &self.history);
         for (lane, seq) in chosen {
@@ -222,31 +242,35 @@ impl Hub {
             position[lane] = entry.offset;
             let frame = entry.frame.clone();
             let payload = String::from_utf8_lossy(frame.payload()).into_owned();
-            self.stream_block_at(conn, &position, None, Some(&payload));
+            let id = self.stream_id(&position);
+            self.stream_block_at(conn, &id, None, Some(&payload));
         }
         let all = self.lanes.slices(lanes, staged).iter().map(|slice| slice.len()).sum();
         self.commit_lanes(conn, staged, all);
+        settled
     }
 
     /// Appends one block with the stream's position as its id.
     pub(super) fn stream_block(&mut self, conn: ConnId, event: Option<&str>, data: Option<&str>) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let position = self.lanes.position(connection.lanes, &self.history);
-        self.stream_block_at(conn, &position, event, data);
+        let id = self.stream_id(&self.lanes.position(connection.lanes, &self.history));
+        self.stream_block_at(conn, &id, event, data);
     }
 
-    fn stream_block_at(
+    fn stream_id(&self, position: &PerLane<Offset>) -> String {
+        write_position(self.history.epoch().map_or("", Epoch::as_str), position)
+    }
+
+    /// Appends one block with an id of its own.
+    pub(super) fn stream_block_at(
         &mut self,
         conn: ConnId,
-        position: &PerLane<Offset>,
+        id: &str,
         event: Option<&str>,
         data: Option<&str>,
     ) {
-        let Some(epoch) = self.history.epoch() else { return };
-        let PerLane { critical, high, normal, low } = position;
-        let id = format!("{}.{critical}.{high}.{normal}.{low}", epoch.as_str());
         let mut block = Vec::with_capacity(id.len() + data.map_or(0, str::len) + 32);
-        sse::block(&mut block, Some(&id), event, data);
+        sse::block(&mut block, Some(id), event, data);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some(Transport::Stream(framing)) = connection.session().map(|session| &session.transport) else {
             return;
@@ -273,13 +297,18 @@ impl Hub {
             self.commit_lanes(conn, staged, of_rest + of_events);
         }
         if 0 < of_replies {
-            self.unblock(conn);
-            self.go_on_closing(conn);
+            self.replies_taken(conn);
         }
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let more = !connection.outbox.is_empty() || !connection.lanes.is_idle();
         connection.pending = more;
         more
+    }
+
+    /// Goes on with what waited for the socket to take replies.
+    fn replies_taken(&mut self, conn: ConnId) {
+        self.unblock(conn);
+        self.go_on_closing(conn);
     }
 
     fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {
@@ -292,6 +321,12 @@ impl Hub {
             stats.latency.record(now.since(entry.record.accepted));
         })
     }
+}
+
+/// A position as an event stream's id has it: `epoch.critical.high.normal.low`.
+pub(super) fn write_position(epoch: &str, position: &PerLane<Offset>) -> String {
+    let PerLane { critical, high, normal, low } = position;
+    format!("{epoch}.{critical}.{high}.{normal}.{low}")
 }
 
 /// Tells the shell, once, that a connection has something to send.

@@ -157,7 +157,10 @@ impl Scan {
                 self.take(entry);
             }
         }
-        let mut from = self.found.len().saturating_sub(limit);
+        let beyond = self.found.len().saturating_sub(limit);
+        let dropped: usize = self.found.drain(..beyond).map(|(_, record)| record.event.json().len()).sum();
+        self.bytes -= dropped;
+        let mut from = 0;
         while bytes_max < self.bytes && from < self.found.len() {
             self.bytes -= self.found[from].1.event.json().len();
             self.truncated = true;

@@ -2,18 +2,57 @@
 
 use std::collections::VecDeque;
 
-use super::connection::Connection;
+use super::connection::{Connection, Phase, Transport};
 use crate::output::Output;
 use crate::protocol::ConnId;
 
 /// What the shell has yet to fetch.
 pub(super) type Outputs = VecDeque<Output>;
 
-/// Connections by slot. A name whose generation has passed finds nothing.
+/// What a connection is doing, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Requests and responses.
+    Http,
+    /// A user's connection over WebSocket.
+    WebSocket,
+    /// A user's stream of Server-Sent Events.
+    Stream,
+    /// Everything is said.
+    Closing,
+}
+
+impl State {
+    pub(super) const ALL: [Self; 4] = [Self::Http, Self::WebSocket, Self::Stream, Self::Closing];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::WebSocket => "websocket",
+            Self::Stream => "sse",
+            Self::Closing => "closing",
+        }
+    }
+
+    pub(super) fn of(phase: &Phase) -> Self {
+        match phase {
+            Phase::Http(_) => Self::Http,
+            Phase::Live(session) => match session.transport {
+                Transport::WebSocket(_) => Self::WebSocket,
+                Transport::Stream(_) => Self::Stream,
+            },
+            Phase::Closing(_) => Self::Closing,
+        }
+    }
+}
+
+/// Connections by slot. A name whose generation has passed finds nothing. A phase changes only by
+/// [`enter`](Self::enter), which keeps count of the states.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slots: Vec<Option<Connection>>,
     len: usize,
+    census: [usize; State::ALL.len()],
 }
 
 impl Connections {
@@ -32,8 +71,23 @@ impl Connections {
             self.slots.resize_with(slot + 1, || None);
         }
         assert!(self.slots[slot].is_none(), "a shell names a connection with a free slot");
+        self.census[State::of(&connection.phase) as usize] += 1;
         self.slots[slot] = Some(connection);
         self.len += 1;
+    }
+
+    /// How many connections are in that state.
+    pub(super) const fn in_state(&self, state: State) -> usize {
+        self.census[state as usize]
+    }
+
+    /// Puts a connection into another phase and gives the one that it leaves.
+    pub(super) fn enter(&mut self, conn: ConnId, phase: Phase) -> Option<Phase> {
+        let entered = State::of(&phase);
+        let left = std::mem::replace(&mut self.get_mut(conn)?.phase, phase);
+        self.census[entered as usize] += 1;
+        self.census[State::of(&left) as usize] -= 1;
+        Some(left)
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Connection> {
@@ -59,7 +113,8 @@ impl Connections {
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
-        self.get(conn)?;
+        let state = State::of(&self.get(conn)?.phase);
+        self.census[state as usize] -= 1;
         self.len -= 1;
         self.slots[conn.slot()].take()
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::Hub;
 use super::answers::{Query, serves_users};
 use super::connection::{Connection, Phase, Rate, ReplyContext, Session, Transport};
+use super::delivery::write_position;
 use super::request::Asking;
 use crate::auth::{Identity, TokenError};
 use crate::output::{Note, Output};
-use crate::protocol::{CloseCode, ConnId, HeartbeatTimes, Offset, PerLane, ServerMessage};
+use crate::protocol::{CloseCode, ConnId, Epoch, HeartbeatTimes, Offset, PerLane, ServerMessage};
 use crate::time::UnixTime;
 use crate::wire::http::{RequestHead, Response, StreamFraming};
 use crate::wire::{Reader, Role, Upgrade, close_into, text_into};
@@ -96,7 +97,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let user = Arc::clone(identity.user());
         connection.heard = now;
-        connection.phase = Phase::Live(Box::new(Session {
+        let session = Session {
             identity,
             transport,
             subscriptions: Vec::new(),
@@ -105,13 +106,14 @@ impl Hub {
             began: false,
             born: now,
             next_heartbeat: now + first,
-            expiry: u64::MAX,
+            expiry_armed: u64::MAX,
             leave: None,
             rate: Rate::new(now),
             strikes: None,
             inbox: Vec::new(),
             busy: None,
-        }));
+        };
+        self.connections.enter(conn, Phase::Live(Box::new(session)));
         self.sessions += 1;
         let note = Note::Connected { connection: self.names.write(conn).into(), user: (&*user).into() };
         self.outputs.push_back(Output::Note(note));
@@ -155,11 +157,11 @@ impl Hub {
     }
 
     /// Begins a stream of Server-Sent Events: a session with one subscription.
-    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: ReplyContext) {
+    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: &ReplyContext) {
         let refuse =
             |detail: &str| Response::problem(503, "unavailable", detail, &[]).header("Retry-After", "1");
         if !self.loaded || self.leaving.is_some() {
-            return self.answer(conn, &context, refuse("the server is loading or leaving"));
+            return self.answer(conn, context, refuse("the server is loading or leaving"));
         }
         let query = Query::new(head);
         let identity = match self.reader(conn, head) {
@@ -167,13 +169,13 @@ impl Hub {
             Ok(Asking::Key(..)) => {
                 let response =
                     Response::problem(403, "forbidden", "an API key publishes; it reads no stream", &[]);
-                return self.answer(conn, &context, response);
+                return self.answer(conn, context, response);
             }
-            Err(response) => return self.answer(conn, &context, response),
+            Err(response) => return self.answer(conn, context, response),
         };
         let (patterns, filter) = match self.read_interest(&query, identity.grant()) {
             Ok(interest) => interest,
-            Err(response) => return self.answer(conn, &context, response),
+            Err(response) => return self.answer(conn, context, response),
         };
         let last = head.headers().get("last-event-id").or_else(|| query.get("lastEventId"));
         let since = last.and_then(read_position);
@@ -198,7 +200,7 @@ impl Hub {
     fn open_stream(
         &mut self,
         conn: ConnId,
-        since: Option<(String, PerLane<Offset>)>,
+        since: Option<(Epoch, PerLane<Offset>)>,
         patterns: &crate::event::Patterns,
         filter: &crate::event::Filter,
     ) {
@@ -208,12 +210,14 @@ impl Hub {
         };
         // A stream has one subscription and no `from` of its own: whatever is above a lane's position is its.
         self.join(conn, "stream", patterns, filter, Some(Offset::ZERO));
-        let (_, _, gaps) = self.take_position(conn, &epoch, &lanes);
-        self.stream_block(conn, None, None);
-        for gap in &gaps {
-            self.send_gap(conn, gap);
+        let (_, _, gaps) = self.take_position(conn, epoch.as_str(), &lanes);
+        let Some((last, before)) = gaps.split_last() else { return self.stream_block(conn, None, None) };
+        // The stream may break behind any block: until the last gap is told, ids stay where the reader was.
+        let held = write_position(epoch.as_str(), &lanes);
+        for gap in before {
+            self.stream_block_at(conn, &held, Some("gap"), Some(&gap.to_json()));
         }
-        self.wake(conn);
+        self.stream_block(conn, Some("gap"), Some(&last.to_json()));
     }
 }
 
@@ -237,9 +241,9 @@ fn cookie<'a>(head: &'a RequestHead, name: &str) -> Option<&'a str> {
 }
 
 /// A position as an event stream's id has it: `epoch.critical.high.normal.low`.
-fn read_position(id: &str) -> Option<(String, PerLane<Offset>)> {
+fn read_position(id: &str) -> Option<(Epoch, PerLane<Offset>)> {
     let mut parts = id.split('.');
-    let epoch = parts.next()?.to_owned();
+    let epoch = Epoch::new(parts.next()?)?;
     let mut offset = || parts.next()?.parse::<u64>().ok().and_then(Offset::new);
     let lanes = PerLane { critical: offset()?, high: offset()?, normal: offset()?, low: offset()? };
     parts.next().is_none().then_some((epoch, lanes))

@@ -79,10 +79,8 @@ pub struct Gap {
 pub enum Settled {
     /// Every lane has as much queued as it can use.
     Ready,
-    /// Some lane has more of history to scan; what is queued may be sent meanwhile.
+    /// Some lane has more of history to scan; what may be sent is sent meanwhile.
     More,
-    /// `critical` has more of history to scan and nothing queued, so nothing else may be sent yet.
-    Hold,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +120,11 @@ impl State {
 
     fn is_idle(&self) -> bool {
         self.in_flight.is_none() && self.lanes.iter().all(Lane::is_idle)
+    }
+
+    /// Whether nothing of the other lanes may be chosen: history may still hold a critical event to send.
+    const fn critical_only(&self) -> bool {
+        self.lanes[Priority::Critical as usize].cursor.is_some()
     }
 }
 
@@ -293,11 +296,7 @@ impl Lanes {
             if lane.cursor.is_none() || self.settings.queue <= lane.queue.len() * 2 {
                 continue;
             }
-            if priority == Priority::Critical && lane.queue.is_empty() {
-                settled = Settled::Hold;
-            } else if settled == Settled::Ready {
-                settled = Settled::More;
-            }
+            settled = Settled::More;
         }
         self.tidy(id);
         settled
@@ -419,3 +418,6 @@ impl Lanes {
 fn index(id: LanesId) -> Option<usize> {
     id.0.map(|slot| slot.get() as usize - 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ struct Plan {
     key: Vec<Segment>,
     clock: [u64; 3],
     budget: usize,
+    /// `critical` was catching up, so that nothing else may go before what it has yet to find.
+    critical_only: bool,
     /// What is chosen, in order.
     chosen: Vec<Segment>,
     clock_after: [u64; 3],
@@ -71,11 +73,12 @@ impl Staged {
 
 impl Lanes {
     /// Chooses what goes next, up to about `budget` bytes and at least one frame. Changes nothing that a
-    /// client could see. `Hold` forbids to choose anything beyond the frame in flight.
-    pub(crate) fn stage(&mut self, id: LanesId, source: &impl Source, budget: usize, hold: bool) -> Staged {
+    /// client could see. While `critical` catches up nothing of the other lanes is chosen.
+    pub(crate) fn stage(&mut self, id: LanesId, source: &impl Source, budget: usize) -> Staged {
         let Some(index) = index(id) else { return Staged::NOTHING };
         let state = &self.states[index];
-        if hold || state.lanes.iter().all(|lane| lane.queue.is_empty()) {
+        let may_go = if state.critical_only() { &state.lanes[..1] } else { &state.lanes[..] };
+        if may_go.iter().all(|lane| lane.queue.is_empty()) {
             return Staged::NOTHING;
         }
         let cache = &mut self.plans;
@@ -142,7 +145,11 @@ impl Lanes {
 
 impl Plan {
     fn is_for(&self, state: &State, nodes: &NodePool, budget: usize) -> bool {
-        if self.key.is_empty() || self.clock != state.clock || self.budget != budget {
+        if self.key.is_empty()
+            || self.clock != state.clock
+            || self.budget != budget
+            || self.critical_only != state.critical_only()
+        {
             return false;
         }
         let mut key = self.key.iter();
@@ -172,7 +179,7 @@ impl Plan {
         if KEY_RUNS_MAX < self.key.len() {
             self.key.clear();
         }
-        (self.clock, self.budget) = (state.clock, budget);
+        (self.clock, self.budget, self.critical_only) = (state.clock, budget, state.critical_only());
         self.choose(state, nodes, budget, weights, source);
         self.gather(source);
     }
@@ -194,7 +201,8 @@ impl Plan {
         });
         let mut bytes = 0;
         loop {
-            let waiting = [0, 1, 2, 3].map(|lane: usize| ahead[lane].peek().is_some());
+            let may_go = |lane: usize| lane == Priority::Critical as usize || !self.critical_only;
+            let waiting = [0, 1, 2, 3].map(|lane: usize| may_go(lane) && ahead[lane].peek().is_some());
             let Some(lane) = next_lane(waiting, clock) else { break };
             let Some(&seq) = ahead[lane as usize].peek() else { break };
             let len = source.frame(lane, seq).bytes().len();

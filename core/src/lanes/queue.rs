@@ -50,6 +50,20 @@ impl NodePool {
         id
     }
 
+    /// Nodes that no queue has.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        std::iter::successors(Some(self.free), |id| Some(self.nodes.get(*id as usize)?.next))
+            .take_while(|id| *id != NONE)
+            .count()
+    }
+
+    /// Nodes in all.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn give_back(&mut self, id: u32) {
         self.nodes[id as usize].next = self.free;
         self.free = id;
@@ -247,13 +261,7 @@ mod tests {
                 prop_assert_eq!(queue.last(&pool), model.back().copied());
             }
             queue.clear(&mut pool);
-            let mut free = 0;
-            let mut id = pool.free;
-            while id != NONE {
-                free += 1;
-                id = pool.nodes[id as usize].next;
-            }
-            prop_assert_eq!(free, pool.nodes.len());
+            prop_assert_eq!(pool.free(), pool.len());
         }
     }
 }

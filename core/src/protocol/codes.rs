@@ -37,6 +37,24 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidJson,
+        Self::InvalidMessage,
+        Self::UnknownType,
+        Self::InvalidEventType,
+        Self::InvalidFilter,
+        Self::InvalidEvent,
+        Self::InvalidToken,
+        Self::Forbidden,
+        Self::Conflict,
+        Self::NotSubscribed,
+        Self::TooManySubscriptions,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The code on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,4 +1,4 @@
-//! The table of settings in the README, from the same table that reads them.
+//! The tables in the README: of settings and of metrics, each from the same table that the code reads.
 
 use std::fmt::Write;
 
@@ -7,8 +7,8 @@ use tidings_core::config::{Bounds, Key, Kind};
 
 use crate::settings::{all_keys, env_name};
 
-/// The table as Markdown.
-pub(super) fn markdown() -> String {
+/// The table of settings as Markdown.
+pub(super) fn settings() -> String {
     let mut keys: Vec<&Key> = all_keys().collect();
     // Sections in the order of their first key, and the keys without a section first.
     let section = |key: &Key| key.name.split_once('.').map_or("", |(section, _)| section);
@@ -32,6 +32,17 @@ pub(super) fn markdown() -> String {
             key.name,
             default(key).replace('|', "\\|")
         );
+    }
+    text
+}
+
+/// The table of metrics as Markdown.
+pub(super) fn metrics() -> String {
+    let mut text = String::from("\n| metric | type | labels | what |\n|---|---|---|---|\n");
+    for metric in tidings_core::hub::metrics() {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.name, metric.kind.as_str(), metric.help.replace('|', "\\|"));
+        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
     }
     text
 }
@@ -69,16 +80,18 @@ mod tests {
     use super::*;
 
     const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    const BEGIN: &str = "<!-- generated: configuration -->\n";
-    const END: &str = "<!-- end of generated: configuration -->";
 
-    /// `UPDATE_README=1 cargo test -p tidings-mio readme` writes it anew.
+    /// `UPDATE_README=1 cargo test -p tidings-mio readme` writes them anew.
     #[test]
-    fn the_readme_has_the_table_that_the_code_has() {
-        let readme = std::fs::read_to_string(README).unwrap();
-        let (before, rest) = readme.split_once(BEGIN).expect("README.md has the marker of the table");
-        let (_, after) = rest.split_once(END).expect("README.md has the marker behind the table");
-        let fresh = format!("{before}{BEGIN}{}\n{END}{after}", markdown());
+    fn the_readme_has_the_tables_that_the_code_has() {
+        let mut fresh = std::fs::read_to_string(README).unwrap();
+        for (name, table) in [("configuration", settings()), ("metrics", metrics())] {
+            let begin = format!("<!-- generated: {name} -->\n");
+            let end = format!("<!-- end of generated: {name} -->");
+            let (before, rest) = fresh.split_once(&begin).expect("README.md has the marker of the table");
+            let (_, after) = rest.split_once(&end).expect("README.md has the marker behind the table");
+            fresh = format!("{before}{begin}{table}\n{end}{after}");
+        }
         if std::env::var_os("UPDATE_README").is_some() {
             std::fs::write(README, &fresh).unwrap();
         }

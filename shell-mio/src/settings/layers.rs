@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidings_core::config::{Config, ConfigFault, Key, flatten};
+use tidings_core::hub;
 
 use super::file::Document;
 use super::{Fault, Server, Settings, env};
@@ -195,8 +196,10 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
         tree(own.map(|(name, entry)| (name.as_str(), &entry.value)))
     };
     let server = Server::deserialize(of(Server::KEYS)).map_err(|error| placed(wrong(&error)))?;
-    let mut config = Config::from_json(&of(Config::KEYS)).map_err(placed)?;
+    let mut config = Config::deserialize(of(Config::KEYS)).map_err(|error| placed(wrong(&error)))?;
     let mut faults = Vec::new();
+    // The core's keys that hold what a file said, and the keys that named the file.
+    let mut from_files = Vec::new();
     let mut text_of = |key: &str, element: &str, path: &Path| {
         let read = std::fs::read_to_string(places.folder(key, file).join(path));
         let unreadable = |error| {
@@ -210,14 +213,24 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
         read.map_err(unreadable).ok()
     };
     for (index, path) in server.auth.public_key_files.iter().enumerate() {
-        let text = text_of("auth.public_key_files", &format!("[{index}]"), &path.0);
-        config.auth.public_keys.extend(text);
+        let element = format!("[{index}]");
+        if let Some(text) = text_of("auth.public_key_files", &element, &path.0) {
+            let held = format!("auth.public_keys[{}]", config.auth.public_keys.len());
+            from_files.push((held, format!("auth.public_key_files{element}")));
+            config.auth.public_keys.push(text);
+        }
     }
-    if let Some(path) = &server.auth.jwks_file {
-        config.auth.jwks = text_of("auth.jwks_file", "", &path.0).or(config.auth.jwks);
+    if let Some(path) = &server.auth.jwks_file
+        && let Some(text) = text_of("auth.jwks_file", "", &path.0)
+    {
+        from_files.push(("auth.jwks".to_owned(), "auth.jwks_file".to_owned()));
+        config.auth.jwks = Some(text);
     }
-    if let Err(more) = config.validate() {
-        faults.extend(more);
+    for mut fault in hub::check(&config) {
+        if let Some((_, named)) = from_files.iter().find(|(held, _)| *held == fault.key) {
+            fault.key.clone_from(named);
+        }
+        faults.push(fault);
     }
     if !faults.is_empty() {
         return Err(placed(faults));

@@ -1,3 +1,5 @@
+//! The layers of the settings: which one wins, and the place of every fault.
+
 use std::path::PathBuf;
 
 use super::*;
@@ -37,6 +39,13 @@ fn faults(sources: &Sources) -> Vec<String> {
 }
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const PUBLIC_KEY: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/fixtures/keys/ed25519.pub.pem"));
+const PRIVATE_KEY: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/fixtures/keys/ed25519.pem"));
+/// The public key of RFC 8037, appendix A.2.
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 #[test]
 fn flags_win_over_environment_over_file_over_defaults() {
@@ -156,11 +165,8 @@ fn an_error_of_syntax_has_line_and_column() {
 #[test]
 fn keys_and_schemas_are_read_from_files_beside_the_one_that_names_them() {
     let folder = Folder::new("files");
-    folder.write(
-        "key.pem",
-        &format!("-----BEGIN PUBLIC KEY-----\n{SECRET}{SECRET}\n-----END PUBLIC KEY-----\n"),
-    );
-    folder.write("set.json", r#"{"keys":[]}"#);
+    folder.write("key.pem", PUBLIC_KEY);
+    folder.write("set.json", JWKS);
     folder.write("sold.json", r#"{"type":"object"}"#);
     let secret = folder.write("secret", &format!("{SECRET}\n"));
     let file = folder.write(
@@ -173,8 +179,45 @@ fn keys_and_schemas_are_read_from_files_beside_the_one_that_names_them() {
     let auth = &settings.config.auth;
     assert_eq!(auth.jwt_secret.as_ref().unwrap().expose(), SECRET);
     assert!(auth.public_keys[0].contains("BEGIN PUBLIC KEY"));
-    assert_eq!(auth.jwks.as_deref(), Some(r#"{"keys":[]}"#));
+    assert_eq!(auth.jwks.as_deref(), Some(JWKS));
     assert_eq!(settings.config.events.types[0].schema, serde_json::json!({"type": "object"}));
+}
+
+#[test]
+fn what_cannot_be_used_is_placed_where_it_was_given_beside_what_is_out_of_range() {
+    let folder = Folder::new("unusable");
+    folder.write("good.pem", PUBLIC_KEY);
+    folder.write("bad.pem", PRIVATE_KEY);
+    folder.write("set.json", "{}");
+    let text = "[drain]\ndeadline_ms = 10\n\
+                [auth]\npublic_key_files = ['gone.pem', 'good.pem', 'bad.pem']\njwks_file = 'set.json'\n\
+                roles = { editor = { filter = { tenantId = '$claim' } } }\n";
+    let file = folder.write("t.toml", text);
+    let prefix = format!("{}:", file.display());
+    let no_key = "nothing ".repeat(10);
+    let found = faults(&sources(Some(file), &[("TIDINGS_AUTH__PUBLIC_KEYS", &no_key)], &[]));
+    for expected in [
+        "2:1: drain.deadline_ms = 10: at least 5000",
+        "4:21: auth.public_key_files[0] = gone.pem: a readable file",
+        "4:45: auth.public_key_files[2]: this is a private key",
+        "5:1: auth.jwks_file: the JWKS is not an object with an array `keys`",
+        "6:33: auth.roles.editor.filter.tenantId = $claim: `$claim.` and the dotted path of a claim",
+    ] {
+        let expected = format!("{prefix}{expected}");
+        assert!(found.iter().any(|fault| fault.starts_with(&expected)), "{expected}\nnot in {found:#?}");
+    }
+    let of_variable = "TIDINGS_AUTH__PUBLIC_KEYS: auth.public_keys[0]: not a PEM text";
+    assert!(found.iter().any(|fault| fault.starts_with(of_variable)), "{found:#?}");
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn a_short_api_key_is_allowed_and_warned_of() {
+    let load =
+        |keys| load(&sources(None, &[("TIDINGS_JWT_SECRET", SECRET), ("TIDINGS_API_KEYS", keys)], &[]));
+    assert_eq!(warnings(&load("a-key-of-good-length").unwrap()), [""; 0]);
+    let short = warnings(&load("k").unwrap());
+    assert!(short[0].starts_with("auth.api_keys[0] has less than 16 characters"), "{short:?}");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use super::*;
 const GOOD: &str = r#"{"sub":"u1","exp":1790000060}"#;
 
 fn of(header: &str, claims: &str) -> Result<Arc<Identity>, TokenError> {
-    authenticator(Settings::default()).verify(&hs256(header, claims), NOW)
+    authenticator(&AuthConfig::default()).verify(&hs256(header, claims), NOW)
 }
 
 #[test]
 fn no_token_is_missing_and_a_text_that_is_none_is_malformed() {
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     assert_eq!(authenticator.verify("", NOW), Err(TokenError::Missing));
     for text in
         [".", "..", "...", "a", "a.b", "a.b.c", "a.b.c.d", "e30.e30.", "\u{0}", "😀.😀.😀", "Bearer x.y.z"]
@@ -37,7 +37,7 @@ fn a_token_is_at_most_8_kib() {
     };
     let (fits, over) = (padded(TOKEN_MAX - 1), padded(TOKEN_MAX + 1));
     assert!(fits.len() <= TOKEN_MAX && TOKEN_MAX < over.len());
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     assert!(authenticator.verify(&fits, NOW).is_ok());
     assert_eq!(authenticator.verify(&over, NOW), Err(TokenError::TooLong));
     assert_eq!(authenticator.verify(&"a".repeat(1 << 20), NOW), Err(TokenError::TooLong));
@@ -99,7 +99,7 @@ fn claims_that_are_no_object_are_malformed() {
 fn base64_with_padding_or_stray_bits_is_malformed() {
     // given: a header whose last base64 character has bits to spare
     let good = hs256(r#"{"alg":"HS256"} "#, GOOD);
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     assert!(authenticator.verify(&good, NOW).is_ok());
     let (header, rest) = good.split_once('.').unwrap();
     let (start, last) = header.split_at(header.len() - 1);
@@ -114,31 +114,32 @@ fn base64_with_padding_or_stray_bits_is_malformed() {
 #[test]
 fn sub_is_required_and_has_1_to_256_characters() {
     let name = "ü".repeat(256);
-    assert_eq!(&**verify(Settings::default(), json!({"sub": name})).unwrap().user(), name);
+    assert_eq!(&**verify(&AuthConfig::default(), json!({"sub": name})).unwrap().user(), name);
     for sub in [json!(null), json!(""), json!(1), json!(["u1"]), json!("ü".repeat(257))] {
-        assert_eq!(fault(verify(Settings::default(), json!({"sub": sub}))), "sub", "{sub}");
+        assert_eq!(fault(verify(&AuthConfig::default(), json!({"sub": sub}))), "sub", "{sub}");
     }
     assert_eq!(fault(of(r#"{"alg":"HS256"}"#, r#"{"sub":null,"exp":1790000060}"#)), "sub");
 }
 
 #[test]
 fn a_configured_issuer_is_required_and_must_match() {
-    let configured = || Settings { issuer: Some("https://id.example".into()), ..Settings::default() };
-    assert!(verify(configured(), json!({"iss": "https://id.example"})).is_ok());
+    let configured = || AuthConfig { issuer: Some("https://id.example".into()), ..AuthConfig::default() };
+    assert!(verify(&configured(), json!({"iss": "https://id.example"})).is_ok());
     for iss in [json!(null), json!(""), json!("https://id.example/"), json!(["https://id.example"]), json!(1)]
     {
-        assert_eq!(fault(verify(configured(), json!({"iss": iss}))), "iss", "{iss}");
+        assert_eq!(fault(verify(&configured(), json!({"iss": iss}))), "iss", "{iss}");
     }
     for iss in [json!("anyone"), json!(1), json!({})] {
-        assert!(verify(Settings::default(), json!({"iss": iss})).is_ok(), "ignored where not configured");
+        assert!(verify(&AuthConfig::default(), json!({"iss": iss})).is_ok(), "ignored where not configured");
     }
 }
 
 #[test]
 fn a_configured_audience_is_required_and_one_must_match() {
-    let configured = || Settings { audience: vec!["tidings".into(), "events".into()], ..Settings::default() };
+    let configured =
+        || AuthConfig { audience: vec!["tidings".into(), "events".into()].into(), ..AuthConfig::default() };
     for aud in [json!("events"), json!(["other", "tidings"])] {
-        assert!(verify(configured(), json!({"aud": aud})).is_ok(), "{aud}");
+        assert!(verify(&configured(), json!({"aud": aud})).is_ok(), "{aud}");
     }
     for aud in [
         json!(null),
@@ -148,17 +149,17 @@ fn a_configured_audience_is_required_and_one_must_match() {
         json!(["tidings", 1]),
         json!({"tidings": 1}),
     ] {
-        assert_eq!(fault(verify(configured(), json!({"aud": aud}))), "aud", "{aud}");
+        assert_eq!(fault(verify(&configured(), json!({"aud": aud}))), "aud", "{aud}");
     }
     for aud in [json!("anyone"), json!(["x"]), json!(1)] {
-        assert!(verify(Settings::default(), json!({"aud": aud})).is_ok(), "ignored where not configured");
+        assert!(verify(&AuthConfig::default(), json!({"aud": aud})).is_ok(), "ignored where not configured");
     }
 }
 
 #[test]
 fn no_message_holds_a_part_of_the_token() {
     let mut authenticator =
-        authenticator(Settings { issuer: Some("https://id.example".into()), ..Settings::default() });
+        authenticator(&AuthConfig { issuer: Some("https://id.example".into()), ..AuthConfig::default() });
     for claims in [
         json!({"sub": "marker", "iss": "marker"}),
         json!({"sub": ["marker"]}),
@@ -174,12 +175,12 @@ fn no_message_holds_a_part_of_the_token() {
 proptest! {
     #[test]
     fn no_text_panics_and_none_is_a_token(text in "\\PC{0,80}") {
-        prop_assert!(authenticator(Settings::default()).verify(&text, NOW).is_err());
+        prop_assert!(authenticator(&AuthConfig::default()).verify(&text, NOW).is_err());
     }
 
     #[test]
     fn no_signed_text_panics(header in "[\\[\\]{}a-z\":,0-9.]{0,30}", claims in "[\\[\\]{}a-z\":,0-9.e-]{0,40}") {
-        let mut authenticator = authenticator(Settings::default());
+        let mut authenticator = authenticator(&AuthConfig::default());
         let header = authenticator.verify(&hs256(&header, GOOD), NOW);
         let claims = authenticator.verify(&hs256(r#"{"alg":"HS256"}"#, &claims), NOW);
         prop_assert!(header.is_err() && claims.is_err());

@@ -3,11 +3,11 @@
 use super::*;
 use crate::event::{Fields, FieldsBuilder, Pattern, Priority, Scalar};
 
-fn settings(value: Value) -> Settings {
+fn settings(value: Value) -> AuthConfig {
     serde_json::from_value(value).unwrap()
 }
 
-fn roles() -> Settings {
+fn roles() -> AuthConfig {
     settings(json!({
         "roles": {
             "viewer": {"subscribe": ["content.*"]},
@@ -20,7 +20,7 @@ fn roles() -> Settings {
 }
 
 fn grant(claims: Value) -> Arc<Grant> {
-    Arc::clone(verify(roles(), claims).unwrap().grant())
+    Arc::clone(verify(&roles(), claims).unwrap().grant())
 }
 
 fn subscribes(grant: &Grant, pattern: &str) -> bool {
@@ -58,7 +58,7 @@ fn the_default_grant_is_configurable_and_may_be_a_template() {
     let settings = || {
         settings(json!({"default_grant": {"publish": ["analytics.*"], "filter": {"owner": "$claim.sub"}}}))
     };
-    let granted = verify(settings(), json!({})).unwrap();
+    let granted = verify(&settings(), json!({})).unwrap();
     let publish = |owner| {
         granted.grant().permits_publish(
             "analytics.new_activity",
@@ -82,11 +82,11 @@ fn the_claim_beats_roles() {
 #[test]
 fn a_malformed_claim_is_refused_and_no_role_helps() {
     for claim in [json!({"subscribes": ["*"]}), json!([]), json!({"admin": 1})] {
-        let refused = verify(roles(), json!({"role": "editor", "tidings": claim}));
+        let refused = verify(&roles(), json!({"role": "editor", "tidings": claim}));
         assert!(fault(refused).starts_with("tidings"));
     }
     let claims = r#"{"sub":"u1","exp":1790000060,"tidings":null}"#;
-    assert_eq!(fault(authenticator(roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW)), "tidings");
+    assert_eq!(fault(authenticator(&roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW)), "tidings");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_role_that_is_not_mapped_grants_nothing_and_not_the_default() {
         assert_eq!(*grant(claims.clone()), Grant::default(), "{claims}");
     }
     let claims = r#"{"sub":"u1","exp":1790000060,"role":null}"#;
-    let identity = authenticator(roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW).unwrap();
+    let identity = authenticator(&roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW).unwrap();
     assert_eq!(**identity.grant(), Grant::default());
     assert_eq!(grant(json!({"roles": ["stranger", "viewer"]})).parts().len(), 1);
 }
@@ -127,12 +127,12 @@ fn the_names_of_role_claims_are_configurable_and_may_be_paths() {
         settings(json!({"role_claims": claims, "roles": {"viewer": {"subscribe": ["content.*"]}}}))
     };
     let nested =
-        verify(settings(json!(["realm_access.roles"])), json!({"realm_access": {"roles": ["viewer"]}}));
+        verify(&settings(json!(["realm_access.roles"])), json!({"realm_access": {"roles": ["viewer"]}}));
     assert!(!subscribes(nested.unwrap().grant(), "*"));
     let namespaced =
-        verify(settings(json!(["https://x.example/roles"])), json!({"https://x.example/roles": ["viewer"]}));
+        verify(&settings(json!(["https://x.example/roles"])), json!({"https://x.example/roles": ["viewer"]}));
     assert!(subscribes(namespaced.unwrap().grant(), "content.*"));
-    let unread = verify(settings(json!(["groups"])), json!({"role": "viewer"}));
+    let unread = verify(&settings(json!(["groups"])), json!({"role": "viewer"}));
     assert!(subscribes(unread.unwrap().grant(), "*"), "only the configured claims are role claims");
 }
 
@@ -162,7 +162,7 @@ fn a_template_whose_claim_is_missing_grants_nothing_and_takes_no_other_role_with
         assert_eq!(*grant(json!({"role": "tenant", "org": org})), Grant::default(), "{org}");
     }
     let claims = r#"{"sub":"u1","exp":1790000060,"role":"tenant","org":null}"#;
-    let identity = authenticator(roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW).unwrap();
+    let identity = authenticator(&roles()).verify(&hs256(r#"{"alg":"HS256"}"#, claims), NOW).unwrap();
     assert_eq!(**identity.grant(), Grant::default());
     let both = grant(json!({"roles": ["tenant", "viewer"]}));
     assert!(subscribes(&both, "content.*") && !subscribes(&both, "*"));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{ApiKeyConfig, Secret};
 
 /// A good token of that algorithm, with a `kid` where given.
 fn signed(key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>) -> String {
@@ -350,18 +351,17 @@ fn replaced_keys_end_the_trust_in_tokens_and_identities() {
 
 #[test]
 fn nothing_that_is_printed_shows_a_secret() {
-    let settings = Settings {
-        jwt_secret: Some(SECRET.into()),
-        api_keys: vec!["an api key of some length".into()],
-        ..Settings::default()
+    let config = AuthConfig {
+        jwt_secret: Some(Secret::new(SECRET)),
+        api_keys: vec![ApiKeyConfig::new(Secret::new("an-api-key-of-some-length"))],
+        ..AuthConfig::default()
     };
-    let keys = settings.keys().unwrap();
-    let mut printed = format!("{settings:?} {keys:?}");
-    let mut authenticator = Authenticator::new(settings, keys, keyed()).unwrap();
+    let mut printed = format!("{config:?} {:?}", KeySet::from_config(&config).unwrap());
+    let mut authenticator = Authenticator::new(&config, keyed()).unwrap();
     let identity = authenticator.verify(&token(json!({})), NOW).unwrap();
     printed += &format!("{identity:?} {authenticator:?}");
     let bytes = format!("{:?}", SECRET.as_bytes());
-    for secret in [SECRET, "an api key of some length", bytes.trim_matches(['[', ']'])] {
+    for secret in [SECRET, "an-api-key-of-some-length", bytes.trim_matches(['[', ']'])] {
         assert!(!printed.contains(secret));
     }
 }

@@ -1,9 +1,9 @@
 //! The rules of PROTOCOL §2 on tokens, one test a sentence, the hostile cases with them.
 
 mod claims;
+mod config;
 mod grants;
 mod keys;
-mod settings;
 mod time;
 
 use base64::Engine as _;
@@ -34,12 +34,16 @@ fn secret_keys() -> KeySet {
     keys
 }
 
-fn authenticator(settings: Settings) -> Authenticator {
-    Authenticator::new(settings, secret_keys(), keyed()).unwrap()
+fn authenticator(config: &AuthConfig) -> Authenticator {
+    let mut authenticator = Authenticator::new(config, keyed()).unwrap();
+    authenticator.replace_keys(secret_keys());
+    authenticator
 }
 
 fn with_keys(keys: KeySet) -> Authenticator {
-    Authenticator::new(Settings::default(), keys, keyed()).unwrap()
+    let mut authenticator = Authenticator::new(&AuthConfig::default(), keyed()).unwrap();
+    authenticator.replace_keys(keys);
+    authenticator
 }
 
 /// A token of exactly these texts, signed rightly.
@@ -68,8 +72,8 @@ fn token(claims: Value) -> String {
     hs256(r#"{"alg":"HS256","typ":"JWT"}"#, &all.to_string())
 }
 
-fn verify(settings: Settings, claims: Value) -> Result<Arc<Identity>, TokenError> {
-    authenticator(settings).verify(&token(claims), NOW)
+fn verify(config: &AuthConfig, claims: Value) -> Result<Arc<Identity>, TokenError> {
+    authenticator(config).verify(&token(claims), NOW)
 }
 
 /// The claim that is at fault.

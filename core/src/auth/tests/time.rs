@@ -10,7 +10,7 @@ fn at(secs: i64) -> UnixTime {
 
 #[test]
 fn a_token_is_good_until_exp_and_the_leeway_have_passed() {
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     let token = token(json!({"exp": NOW_S}));
     let last = UnixTime::from_millis(at(NOW_S + 30).as_millis() - 1);
     let identity = authenticator.verify(&token, last).unwrap();
@@ -21,7 +21,7 @@ fn a_token_is_good_until_exp_and_the_leeway_have_passed() {
 
 #[test]
 fn a_token_is_good_from_nbf_less_the_leeway_on() {
-    let mut authenticator = authenticator(Settings { leeway_s: 10, ..Settings::default() });
+    let mut authenticator = authenticator(&AuthConfig { leeway_s: 10, ..AuthConfig::default() });
     let token = token(json!({"nbf": NOW_S, "exp": NOW_S + 60}));
     assert_eq!(authenticator.verify(&token, at(NOW_S - 11)), Err(TokenError::NotYetValid));
     assert!(authenticator.verify(&token, at(NOW_S - 10)).is_ok());
@@ -29,24 +29,24 @@ fn a_token_is_good_from_nbf_less_the_leeway_on() {
 
 #[test]
 fn exp_is_required_unless_configured_otherwise() {
-    assert_eq!(fault(verify(Settings::default(), json!({"exp": null}))), "exp");
+    assert_eq!(fault(verify(&AuthConfig::default(), json!({"exp": null}))), "exp");
     let identity =
-        verify(Settings { require_exp: false, ..Settings::default() }, json!({"exp": null})).unwrap();
+        verify(&AuthConfig { require_exp: false, ..AuthConfig::default() }, json!({"exp": null})).unwrap();
     assert_eq!((identity.expires_at(), identity.deadline()), (None, None));
-    let expired = verify(Settings { require_exp: false, ..Settings::default() }, json!({"exp": 1}));
+    let expired = verify(&AuthConfig { require_exp: false, ..AuthConfig::default() }, json!({"exp": 1}));
     assert_eq!(expired, Err(TokenError::Expired), "one that is there counts");
 }
 
 #[test]
 fn a_time_claim_that_is_not_a_number_makes_the_token_invalid() {
-    let lax = || Settings { require_exp: false, ..Settings::default() };
+    let lax = || AuthConfig { require_exp: false, ..AuthConfig::default() };
     for name in ["exp", "nbf", "iat"] {
         for value in ["\"1790000060\"", "true", "null", "[1790000060]", "{}", "\"\""] {
             let claims = match name {
                 "exp" => format!(r#"{{"sub":"u1","exp":{value}}}"#),
                 _ => format!(r#"{{"sub":"u1","exp":1790000060,"{name}":{value}}}"#),
             };
-            let result = authenticator(lax()).verify(&hs256(r#"{"alg":"HS256"}"#, &claims), NOW);
+            let result = authenticator(&lax()).verify(&hs256(r#"{"alg":"HS256"}"#, &claims), NOW);
             assert_eq!(fault(result), name, "{value}");
         }
     }
@@ -54,7 +54,7 @@ fn a_time_claim_that_is_not_a_number_makes_the_token_invalid() {
 
 #[test]
 fn times_may_be_fractions_negative_or_absurdly_large() {
-    let exp = |exp: Value| verify(Settings { leeway_s: 0, ..Settings::default() }, json!({"exp": exp}));
+    let exp = |exp: Value| verify(&AuthConfig { leeway_s: 0, ..AuthConfig::default() }, json!({"exp": exp}));
     assert_eq!(
         exp(json!(NOW_S as f64 + 0.5)).unwrap().expires_at(),
         Some(UnixTime::from_millis(NOW_S * 1000 + 500))
@@ -66,14 +66,14 @@ fn times_may_be_fractions_negative_or_absurdly_large() {
     for small in [json!(-1), json!(-0.5), json!(-1e300), json!(i64::MIN), json!(0)] {
         assert_eq!(exp(small.clone()), Err(TokenError::Expired), "{small}");
     }
-    let nbf = |nbf: Value| verify(Settings::default(), json!({"nbf": nbf}));
+    let nbf = |nbf: Value| verify(&AuthConfig::default(), json!({"nbf": nbf}));
     assert_eq!(nbf(json!(1e300)), Err(TokenError::NotYetValid));
     assert!(nbf(json!(-1e300)).is_ok());
 }
 
 #[test]
 fn no_clock_makes_times_overflow() {
-    let mut authenticator = authenticator(Settings { leeway_s: 3600, ..Settings::default() });
+    let mut authenticator = authenticator(&AuthConfig { leeway_s: 3600, ..AuthConfig::default() });
     let token = token(json!({"exp": 1e300, "nbf": -1e300}));
     assert!(authenticator.verify(&token, UnixTime::from_millis(i64::MIN)).is_err());
     assert_eq!(authenticator.verify(&token, UnixTime::from_millis(i64::MAX)), Err(TokenError::Expired));
@@ -82,7 +82,7 @@ fn no_clock_makes_times_overflow() {
 #[test]
 fn revoking_refuses_the_users_tokens_issued_before() {
     // given: a token cached, one newer, one of another user, one without `iat`
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     let old = token(json!({"iat": NOW_S - 1}));
     let new = token(json!({"iat": NOW_S}));
     let other = token(json!({"sub": "u2", "iat": NOW_S - 1}));
@@ -100,7 +100,7 @@ fn revoking_refuses_the_users_tokens_issued_before() {
 
 #[test]
 fn a_clock_that_goes_back_takes_no_revocation_back() {
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     authenticator.revoke("u1", NOW);
     authenticator.revoke("u1", at(NOW_S - 3600));
     let old = token(json!({"iat": NOW_S - 1}));
@@ -109,7 +109,7 @@ fn a_clock_that_goes_back_takes_no_revocation_back() {
 
 #[test]
 fn the_table_of_revocations_is_bounded_and_forgets_the_oldest() {
-    let mut authenticator = authenticator(Settings { max_revocations: 2, ..Settings::default() });
+    let mut authenticator = authenticator(&AuthConfig { max_revocations: 2, ..AuthConfig::default() });
     assert_eq!(authenticator.revoke("u1", NOW), None);
     assert_eq!(authenticator.revoke("u2", NOW), None);
     assert_eq!(authenticator.revoke("u1", NOW), None, "renewed");
@@ -125,7 +125,7 @@ fn the_table_of_revocations_is_bounded_and_forgets_the_oldest() {
 
 #[test]
 fn a_token_verified_again_is_the_same_identity_and_grants_are_shared() {
-    let mut authenticator = authenticator(Settings::default());
+    let mut authenticator = authenticator(&AuthConfig::default());
     let (a, b) = (token(json!({})), token(json!({"sub": "u2"})));
     let first = authenticator.verify(&a, NOW).unwrap();
     assert!(Arc::ptr_eq(&first, &authenticator.verify(&a, NOW).unwrap()));
@@ -160,8 +160,8 @@ proptest! {
             token(json!({"exp": "never"})),
             "no.token.this".to_owned(),
         ];
-        let mut cached = authenticator(Settings { cache_tokens: size, ..Settings::default() });
-        let mut fresh = authenticator(Settings { cache_tokens: 0, ..Settings::default() });
+        let mut cached = authenticator(&AuthConfig { cache_tokens: size, ..AuthConfig::default() });
+        let mut fresh = authenticator(&AuthConfig { cache_tokens: 0, ..AuthConfig::default() });
         for step in steps {
             match step {
                 Step::Verify(index, now) => {

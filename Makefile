@@ -1,0 +1,31 @@
+# What a person and CI run here. The work is done by scripts/, one for each thing.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench abuse conformance prepare
+
+# Further arguments, as in `make run ARGS='--listen 127.0.0.1:9000'`.
+ARGS ?=
+
+help: ## Lists what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Starts the server for development: prints a ready URL, a curl line and the live page
+	cargo run --release -- serve --dev $(ARGS)
+
+test: ## Everything that must hold: lint, all tests, conformance, abuse in short, Autobahn
+	scripts/test
+
+lint: prepare ## Format, clippy, documentation and dependencies
+	scripts/lint
+
+bench: ## Benches of the core; ARGS narrows them, as in ARGS=matching
+	cargo bench --package tidings-benches --benches -- $(ARGS)
+
+conformance: prepare ## PROTOCOL over real sockets; ARGS as in `--section 5`
+	scripts/conformance $(ARGS)
+
+abuse: prepare ## Attacks at length, 20 s each; ARGS as in `--seconds 60`
+	scripts/conformance abuse $(ARGS)
+
+prepare: ## Installs what the tests need and this machine lacks
+	scripts/prepare
