@@ -12,6 +12,8 @@ mod delivery;
 mod grants;
 mod metrics;
 mod names;
+#[cfg(test)]
+mod panics;
 mod publish;
 mod request;
 mod resume;
@@ -298,7 +300,12 @@ impl Hub {
 /// change nothing but what they return and the reader they are given, which is thrown away with
 /// the connection.
 fn guard<T>(stats: &mut Stats, parse: impl FnOnce() -> T) -> Option<T> {
-    let parsed = catch_unwind(AssertUnwindSafe(parse)).ok();
+    let guarded = || {
+        #[cfg(test)]
+        panics::sabotage();
+        parse()
+    };
+    let parsed = catch_unwind(AssertUnwindSafe(guarded)).ok();
     if parsed.is_none() {
         stats.panics += 1;
     }

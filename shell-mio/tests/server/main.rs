@@ -1,0 +1,11 @@
+//! The loop of the server, tested through the binary and real sockets: crowds, slow and broken peers, a system
+//! that runs out of something, signals, and what the log must never show.
+
+mod crowd;
+mod footprint;
+mod harness;
+mod log;
+mod peers;
+mod signals;
+mod system;
+mod websocket;
