@@ -50,20 +50,20 @@ pub(crate) enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`] where it cannot begin or go on.
-pub(crate) fn run(settings: Settings) -> Result<(), ServeError> {
+pub(crate) fn run(settings: &Settings) -> Result<(), ServeError> {
     panic::set_hook(Box::new(log_panic));
     raise_open_files(settings.server.shell.open_files);
-    let listeners = bind(&settings)?;
+    let listeners = bind(settings)?;
     let bound = listeners[0].local_addr()?;
     let operators = listeners.get(1).map(Listener::local_addr).transpose()?;
-    let mut published = Published::of(&settings)?;
+    let mut published = Published::of(settings)?;
     let keys = published.as_mut().map(Published::first).transpose()?;
     let mut event_loop = EventLoop::new(settings.clone(), keys, listeners)?;
     event_loop.hear_signals()?;
     if let Some(published) = published {
         published.refresh(event_loop.teller())?;
     }
-    banner::print(&settings, bound);
+    banner::print(settings, bound);
     tracing::info!(address = %bound, "listening on {bound}");
     if let Some(address) = operators {
         tracing::info!(%address, "listening for operators on {address}");

@@ -66,7 +66,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let _logging =
         logging::start(&settings.server.log).map_err(|error| Failure::Failed(error.to_string()))?;
     fetch_keys(&mut settings)?;
-    let served = server::run(settings);
+    let served = server::run(&settings);
     match logging::dropped() {
         0 => {}
         lines => tracing::warn!(lines, "lines of the log were lost"),

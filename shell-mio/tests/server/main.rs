@@ -1,6 +1,8 @@
 //! The loop of the server, tested through the binary and real sockets: crowds, slow and broken peers, a system
 //! that runs out of something, signals, and what the log must never show.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is a test; helpers are not marked as such")]
+
 mod crowd;
 mod footprint;
 mod harness;
