@@ -1,5 +1,7 @@
 //! The examples stay short, and do what they say: a reader copies from them.
 
+#![expect(clippy::disallowed_types, reason = "an example is run as its reader runs it")]
+
 use std::process::Command;
 
 const EMBED: &str = include_str!("../examples/embed.rs");

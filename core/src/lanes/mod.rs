@@ -131,8 +131,8 @@ impl State {
 /// The lanes of all connections.
 ///
 /// Mutators: [`push`](Self::push), [`resume`](Self::resume), [`rewind`](Self::rewind),
-/// [`release`](Self::release). Egress: [`settle`](Self::settle), then [`stage`](Self::stage), then
-/// [`commit`](Self::commit).
+/// [`release`](Self::release). Egress: [`settle`](Self::settle), then `stage`, then
+/// `commit`.
 #[derive(Debug)]
 pub struct Lanes {
     settings: LaneSettings,

@@ -43,7 +43,7 @@ pub(super) struct TailArgs {
     /// Types to follow: content.updated, 'content.*' or '*' (the default)
     #[arg(value_name = "PATTERN", value_parser = pattern)]
     patterns: Vec<Pattern>,
-    /// Only events whose data match: {"path":scalar or [scalars]}
+    /// Only events whose data match: a JSON object of path to scalar or list of scalars
     #[arg(long, value_name = "JSON", value_parser = filter)]
     filter: Option<Map<String, Value>>,
     /// Begin with the newest N events that match, at most 200
