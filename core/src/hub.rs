@@ -12,8 +12,6 @@ mod delivery;
 mod grants;
 mod metrics;
 mod names;
-#[cfg(test)]
-mod panics;
 mod publish;
 mod request;
 mod resume;
@@ -22,6 +20,8 @@ mod scan;
 mod session;
 mod shared;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -302,7 +302,7 @@ impl Hub {
 fn guard<T>(stats: &mut Stats, parse: impl FnOnce() -> T) -> Option<T> {
     let guarded = || {
         #[cfg(test)]
-        panics::sabotage();
+        tests::sabotage();
         parse()
     };
     let parsed = catch_unwind(AssertUnwindSafe(guarded)).ok();

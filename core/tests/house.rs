@@ -124,7 +124,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("subscription", &["event", "map", "protocol"]),
     ("timers", &["protocol", "time"]),
     // What goes in and out names what machines are given.
-    ("input", &["auth", "history", "protocol"]),
+    ("input", &["auth", "history", "protocol", "stats"]),
     ("output", &["history", "protocol"]),
 ];
 
