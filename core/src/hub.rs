@@ -20,8 +20,6 @@ mod scan;
 mod session;
 mod shared;
 mod subscribe;
-#[cfg(test)]
-mod tests;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -320,37 +318,4 @@ fn linger(now: Instant) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize as _;
-    use serde_json::json;
-
-    use super::*;
-    use crate::config::GrantConfig;
-    use crate::time::UnixTime;
-
-    #[test]
-    fn all_faults_of_a_configuration_are_told_at_once_and_each_key_once() {
-        // given: a number out of range, a pattern that is none, a text that is no key and a wrong template
-        let mut config = Config::default();
-        config.limits.patterns = 0;
-        config.auth.public_keys =
-            vec!["no key, however long this text may be; it has no beginning".repeat(2)];
-        let wrong = json!({"subscribe": ["?"], "filter": {"tenantId": "$claim"}});
-        config.auth.roles.insert("editor".to_owned(), GrantConfig::deserialize(wrong).unwrap());
-        // when
-        let faults = check(&config);
-        // then
-        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
-        let expected = [
-            "auth.roles.editor.subscribe[0]",
-            "limits.patterns",
-            "auth.public_keys[0]",
-            "auth.roles.editor.filter.tenantId",
-        ];
-        assert_eq!(keys, expected);
-        // and: a hub is refused for the same
-        let now = Now { instant: Instant::from_micros(0), unix: UnixTime::from_secs(0) };
-        assert_eq!(Hub::new(config, [0; 32], now).unwrap_err(), HubError(faults));
-        assert_eq!(check(&Config::default()), []);
-    }
-}
+mod tests;

@@ -90,10 +90,12 @@ struct Lane {
     passed: Offset,
     /// The next sequence number to look at; none where the lane is live.
     cursor: Option<u64>,
+    /// The newest of a full queue in which conflation found too little: not searched again as it is.
+    searched: Option<u64>,
 }
 
 impl Lane {
-    const LIVE: Self = Self { queue: Queue::EMPTY, passed: Offset::ZERO, cursor: None };
+    const LIVE: Self = Self { queue: Queue::EMPTY, passed: Offset::ZERO, cursor: None, searched: None };
 
     const fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.cursor.is_none()
@@ -358,8 +360,12 @@ impl Lanes {
     /// Keeps only the newest of each conflation key in a full queue. Says whether that made room enough
     /// to be worth it, so that a queue without repeats is not searched at each push.
     fn conflate(&mut self, index: usize, priority: Priority, source: &impl Source) -> bool {
-        let queue = &mut self.states[index].lanes[priority as usize].queue;
-        let before = queue.len();
+        let Lane { queue, searched, .. } = &mut self.states[index].lanes[priority as usize];
+        let (before, newest) = (queue.len(), queue.last(&self.nodes));
+        if *searched == newest {
+            return false;
+        }
+        *searched = newest;
         let seqs: Vec<u64> = queue
             .runs(&self.nodes)
             .flat_map(|run| run.start..run.start + u64::from(run.len))

@@ -351,7 +351,7 @@ proptest! {
 
     #[test]
     fn bytes_of_the_three_lanes_are_shared_by_weight_whatever_the_budget(
-        budget in 1..500usize, takes in prop::collection::vec(1u8.., 1..8), lens in prop::array::uniform3(1..400usize)
+        budget in 1..500usize, takes in prop::collection::vec(64u8.., 1..8), lens in prop::array::uniform3(1..400usize)
     ) {
         let mut lanes = lanes_with(LaneSettings { queue: 64, scan: 512, ..settings() });
         let mut log = Log::default();
