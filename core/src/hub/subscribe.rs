@@ -125,6 +125,8 @@ impl Hub {
         let bytes = u32::try_from(serialised(id, patterns, filter)).unwrap_or(u32::MAX);
         if let Some(session) = self.session_mut(conn) {
             session.subscriptions_bytes += bytes as usize;
+            // Most connections have one subscription; room for the next is made when it comes.
+            session.subscriptions.reserve_exact(1);
             session.subscriptions.push(Subscription { id: id.into(), from, bytes, tag, place });
         }
         self.subscribed += 1;

@@ -117,7 +117,7 @@ impl Hub {
         self.sessions += 1;
         let note = Note::Connected { connection: self.names.write(conn).into(), user: (&*user).into() };
         self.outputs.push_back(Output::Note(note));
-        self.users.entry(user).or_default().push(conn);
+        self.users.entry(user).or_insert_with(|| Vec::with_capacity(1)).push(conn);
         self.arm(conn);
         self.arm_expiry(conn);
     }
