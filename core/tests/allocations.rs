@@ -1,0 +1,141 @@
+//! What a delivery must not cost: memory that grows with the number of those who get it.
+
+use std::alloc::System;
+use std::net::{IpAddr, Ipv4Addr};
+
+use jsonwebtoken::{EncodingKey, Header};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tidings_core::config::{Config, Secret};
+use tidings_core::wire::client::text_into;
+use tidings_core::{
+    ConnId, Hub, Input, Instant, Listener, Now, Offset, Output, Peer, RequestId, Sequencer, UnixTime,
+};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const NOW: Now = Now { instant: Instant::from_micros(1), unix: UnixTime::from_secs(1_790_000_000) };
+const BUDGET: usize = 64 * 1024;
+
+struct Server {
+    hub: Hub,
+    log: Sequencer,
+    published: u64,
+}
+
+impl Server {
+    /// A hub with that many connections, each caught up and subscribed to everything of `content`.
+    fn with(connections: u32) -> Self {
+        let mut config = Config::default();
+        config.auth.jwt_secret = Some(Secret::new(SECRET));
+        let hub = Hub::new(config, [1; 32], NOW).unwrap();
+        let log = Sequencer::new([2; 32]);
+        let mut server = Self { hub, log, published: 0 };
+        let epoch = server.log.epoch().clone();
+        server.hub.handle(NOW, Input::LogOpened { epoch, begin: Offset::ZERO });
+        server.hub.handle(NOW, Input::LogLoaded);
+        for slot in 0..connections {
+            server.connect(ConnId::new(slot, 0));
+        }
+        server
+    }
+
+    fn connect(&mut self, conn: ConnId) {
+        let claims = serde_json::json!({"sub": format!("u{}", conn.slot()), "exp": 4_102_444_800_u64});
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
+        let request = format!(
+            "GET /ws?token={token} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), listener: Listener::All };
+        self.hub.handle(NOW, Input::Accepted { conn, peer });
+        self.hub.handle(NOW, Input::Received { conn, bytes: request.as_bytes() });
+        let mut frame = Vec::new();
+        text_into(&mut frame, [7; 4], r#"{"type":"subscribe","id":"s","events":["content.*"]}"#);
+        self.hub.handle(NOW, Input::Received { conn, bytes: &frame });
+        self.flush();
+    }
+
+    /// Publishes events; the log takes them, and nothing is written yet.
+    fn publish(&mut self, events: u64) -> Vec<ConnId> {
+        for _ in 0..events {
+            self.published += 1;
+            let event = format!(
+                r#"{{"type":"content.deleted","data":{{"contentId":"c{}","title":"t","type":"blog","deletedAt":"2026-01-31T08:00:00Z"}}}}"#,
+                self.published
+            );
+            let request = RequestId(self.published);
+            self.hub.handle(NOW, Input::Publish { request, publisher: "test", event: &event });
+        }
+        let mut pending = Vec::new();
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Append { request, record } => {
+                    let offset = self.log.next().unwrap();
+                    self.hub.handle(NOW, Input::Appended { offset, record });
+                    self.hub.handle(NOW, Input::AppendResult { request, result: Ok(offset) });
+                }
+                Output::Transmit(conn) => pending.push(conn),
+                _ => {}
+            }
+        }
+        pending
+    }
+
+    fn flush(&mut self) {
+        while let Some(output) = self.hub.poll_output() {
+            if let Output::Transmit(conn) = output {
+                self.write(conn);
+            }
+        }
+    }
+
+    fn write(&mut self, conn: ConnId) -> usize {
+        let mut all = 0;
+        while let Some(transmit) = self.hub.poll_transmit(conn, BUDGET) {
+            let len = transmit.len();
+            all += len;
+            transmit.commit(len);
+        }
+        all
+    }
+
+    /// Allocations that writing to all who wait takes, and how many those are.
+    fn delivery(&mut self, events: u64) -> (usize, usize) {
+        let pending = self.publish(events);
+        let region = Region::new(ALLOCATOR);
+        let written: usize = pending.iter().map(|conn| self.write(*conn)).sum();
+        let allocations = region.change().allocations;
+        assert!(0 < written);
+        (allocations, pending.len())
+    }
+}
+
+// One test, since the allocator counts for the whole process.
+#[test]
+fn what_a_delivery_allocates_and_copies_does_not_grow_with_those_who_get_it() {
+    for events in [1, 64] {
+        let counts = [100, 1_000].map(|connections| {
+            let mut server = Server::with(connections);
+            server.delivery(events);
+            let (allocations, reached) = server.delivery(events);
+            assert_eq!(reached, connections as usize);
+            allocations
+        });
+        assert_eq!(counts[0], counts[1], "allocations to write {events} events to 100 and to 1,000");
+        assert!(counts[1] <= 16, "{} allocations to write {events} events to 1,000", counts[1]);
+    }
+
+    // Events of one turn are gathered once: two connections are given the same memory.
+    let mut server = Server::with(2);
+    let pending = server.publish(64);
+    let places = [0, 1].map(|index| {
+        let transmit = server.hub.poll_transmit(pending[index], BUDGET).unwrap();
+        let [rest, replies, events] = transmit.slices();
+        assert!(rest.is_empty() && replies.is_empty());
+        (events.as_ptr() as usize, events.len())
+    });
+    assert_eq!(places[0], places[1]);
+}
