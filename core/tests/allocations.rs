@@ -1,5 +1,7 @@
 //! What a delivery must not cost: memory that grows with the number of those who get it.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test; helpers are not marked as such")]
+
 use std::alloc::System;
 use std::net::{IpAddr, Ipv4Addr};
 
