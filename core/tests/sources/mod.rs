@@ -89,7 +89,8 @@ fn read(path: &Path) -> Source {
 
 /// Whether a folder holds what tools have made, and not what people wrote.
 fn is_made(path: &Path) -> bool {
-    path.ends_with("node_modules") || path.ends_with(".git") || path.join("CACHEDIR.TAG").exists()
+    let by_name = ["node_modules", ".git", "target"].iter().any(|name| path.ends_with(name));
+    by_name || path.join("CACHEDIR.TAG").exists()
 }
 
 /// Fails with all `faults`, one a line, unless there are none.
