@@ -22,6 +22,7 @@ mod client;
 pub mod events;
 mod http;
 mod log;
+pub mod model;
 mod net;
 mod socket;
 mod stream;
