@@ -4,14 +4,33 @@
 //! The simulator tells it facts as they happen; the model keeps what each connection is owed and says which
 //! [`Invariant`] was broken first.
 
+mod app;
+mod decode;
+mod hub;
+mod link;
+mod matching;
+mod session;
+mod tokens;
+mod truth;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidings_core::client::{ClientOutput, SubscriptionId};
+use tidings_core::client::{ClientOutput, ClientState, SubscriptionId};
 use tidings_core::history::Record;
 use tidings_core::{Config, Epoch, Hub, Now, Offset};
+
+use app::App;
+use hub::HubModel;
+use link::Link;
+use tokens::Tokens;
+use truth::Truth;
+
+/// How often deadlines of connections are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A connection of a run; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +80,19 @@ pub struct Violation {
     pub text: String,
 }
 
+impl Violation {
+    const fn new(invariant: Invariant, text: String) -> Self {
+        Self { invariant, text }
+    }
+}
+
+/// When something happens: the clocks, and how many facts were told before.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now: Now,
+    step: u64,
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.invariant, self.text)
@@ -91,6 +123,14 @@ pub struct Logged {
 #[derive(Debug, Default)]
 pub struct Model {
     violation: Option<Violation>,
+    step: u64,
+    tokens: Tokens,
+    truth: Truth,
+    hubs: BTreeMap<HubId, HubModel>,
+    links: BTreeMap<LinkId, Link>,
+    apps: BTreeMap<AppId, App>,
+    /// Events of refused requests, by source and id: nothing of them may be in the log.
+    refused: BTreeSet<(String, String)>,
 }
 
 impl Model {
@@ -106,50 +146,201 @@ impl Model {
         self.violation.as_ref()
     }
 
+    /// Something outside the model saw an invariant broken.
+    pub fn broken(&mut self, invariant: Invariant, text: String) {
+        self.check(Err(Violation::new(invariant, text)));
+    }
+
+    fn check(&mut self, result: Result<(), Violation>) {
+        if let Err(violation) = result {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    fn moment(&mut self, now: Now) -> Moment {
+        self.step += 1;
+        Moment { now, step: self.step }
+    }
+
     /// A token of the run, before its first use: its claims, and the number of the key that signed it.
-    pub fn token(&mut self, _text: &str, _claims: &Value, _key: u8) {}
+    pub fn token(&mut self, text: &str, claims: &Value, key: u8) {
+        self.tokens.add(text, claims, key);
+    }
 
     // Hubs
 
     /// A hub begins; `keys` are the numbers of the keys that it trusts.
-    pub fn hub_began(&mut self, _now: Now, _hub: HubId, _config: &Config, _keys: &[u8]) {}
+    pub fn hub_began(&mut self, now: Now, hub: HubId, config: &Config, keys: &[u8]) {
+        self.truth.configure(config);
+        self.hubs.insert(hub, HubModel::new(config, keys, now.instant));
+    }
+
     /// The hub's log is open (just before the input).
-    pub fn log_opened(&mut self, _now: Now, _hub: HubId, _epoch: &Epoch, _begin: Offset) {}
+    pub fn log_opened(&mut self, _now: Now, hub: HubId, epoch: &Epoch, begin: Offset) {
+        let life = self.truth.open(epoch.as_str());
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.open(life, begin.get());
+        }
+    }
+
     /// The hub trusts other keys from here on (just before the input).
-    pub fn keys_replaced(&mut self, _now: Now, _hub: HubId, _keys: &[u8]) {}
+    pub fn keys_replaced(&mut self, _now: Now, hub: HubId, keys: &[u8]) {
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.keys = keys.to_vec();
+        }
+    }
+
     /// The hub is told to drain (just before the input).
-    pub fn draining(&mut self, _now: Now, _hub: HubId) {}
+    pub fn draining(&mut self, _now: Now, hub: HubId) {
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.draining = true;
+        }
+    }
+
+    /// An operator is about to ask that a user's tokens issued until now be refused.
+    pub fn revoking(&mut self, now: Now, user: &str) {
+        for hub in self.hubs.values_mut() {
+            hub.revoked.insert(user.to_owned(), now.unix.as_secs());
+        }
+    }
+
     /// The hub has been handed an input or the time, and all its outputs have been taken. `lateness` bounds how
     /// much later than asked the engine calls its timers at the moment.
-    pub fn stepped(&mut self, _now: Now, _hub: HubId, _machine: &Hub, _lateness: Duration) {}
+    pub fn stepped(&mut self, now: Now, hub: HubId, _machine: &Hub, lateness: Duration) {
+        let at = self.moment(now);
+        let Some(hub) = self.hubs.get_mut(&hub) else { return };
+        hub.lateness = hub.lateness.max(lateness);
+        if now.instant.since(hub.checked) < LOOK_EVERY {
+            return;
+        }
+        hub.checked = now.instant;
+        let mut result = Ok(());
+        for link in &hub.links {
+            if let Some(link) = self.links.get_mut(link) {
+                result = result.and(link.check_deadlines(at, hub));
+            }
+        }
+        self.check(result);
+    }
+
     /// The hub is gone; its connections have been ended before.
-    pub fn hub_ended(&mut self, _now: Now, _hub: HubId, _machine: &Hub) {}
+    pub fn hub_ended(&mut self, _now: Now, hub: HubId, machine: &Hub) {
+        if let Some(hub) = self.hubs.remove(&hub) {
+            self.check(hub.check_counters(machine));
+        }
+    }
 
     // The log
 
     /// The log has taken an event; told once, before any hub is handed it.
-    pub fn logged(&mut self, _now: Now, _logged: Logged) {}
+    pub fn logged(&mut self, _now: Now, logged: Logged) {
+        let event = &logged.record.event;
+        let key = (event.source().to_owned(), event.id().to_owned());
+        if self.refused.contains(&key) {
+            let text = format!("event {key:?} was refused, and yet is in the log at {}", logged.offset);
+            self.check(Err(Violation::new(Invariant::Durable, text)));
+        }
+        let result = self.truth.append(logged);
+        self.check(result);
+    }
+
+    /// A hub asks the log to take an event.
+    pub fn appending(&mut self, now: Now, hub: HubId, record: &Record) {
+        let Some(hub) = self.hubs.get_mut(&hub) else { return };
+        let key = (record.publisher.clone(), record.event.source().to_owned(), record.event.id().to_owned());
+        let window = Duration::from_millis(hub.config.dedup.window_ms);
+        // The hub may forget early only where its table is full.
+        let roomy = hub.seen.len() < hub.config.dedup.entries;
+        if let Some((offset, at)) = hub.seen.get(&key)
+            && roomy
+            && now.instant.since(*at) < window
+        {
+            let text = format!("{key:?} is in the log at {offset}, and is published again");
+            self.check(Err(Violation::new(Invariant::Durable, text)));
+        }
+    }
+
     /// A hub is about to be handed the event at `offset`.
-    pub fn appended(&mut self, _now: Now, _hub: HubId, _offset: Offset) {}
+    pub fn appended(&mut self, now: Now, hub: HubId, offset: Offset) {
+        let at = self.moment(now);
+        let Some(hub) = self.hubs.get_mut(&hub) else { return };
+        let Some(event) = self.truth.life(hub.life).get(offset.get()) else { return };
+        hub.append(event, now.instant);
+        let text = |name: &str| event.value[name].as_str().unwrap_or("").to_owned();
+        let key = (event.record.publisher.clone(), text("source"), text("id"));
+        hub.seen.insert(key, (offset.get(), now.instant));
+        for link in &hub.links {
+            if let Some(link) = self.links.get_mut(link) {
+                link.appended(at, event);
+            }
+        }
+    }
 
     // Connections
 
     /// A connection is about to be accepted. `rogue`: its peer breaks rules, or its bytes are corrupted.
-    pub fn accepted(&mut self, _now: Now, _link: LinkId, _hub: HubId, _rogue: bool) {}
+    pub fn accepted(&mut self, now: Now, link: LinkId, hub: HubId, rogue: bool) {
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.links.insert(link);
+            hub.counts.accepted += 1;
+        }
+        self.links.insert(link, Link::new(hub, rogue, now.instant));
+    }
+
     /// From here on what this connection's peer sends may be corrupted.
-    pub fn corrupted(&mut self, _link: LinkId) {}
+    pub fn corrupted(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.corrupt();
+        }
+    }
+
     /// The hub is about to be handed bytes.
-    pub fn received(&mut self, _now: Now, _link: LinkId, _bytes: &[u8]) {}
+    pub fn received(&mut self, now: Now, link: LinkId, bytes: &[u8]) {
+        let at = self.moment(now);
+        let Some(link) = self.links.get_mut(&link) else { return };
+        let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
+        hub.counts.bytes_received += bytes.len() as u64;
+        link.received(at, hub, &self.tokens, bytes);
+    }
+
     /// The hub is about to be told that the peer sends nothing more.
-    pub fn peer_ended(&mut self, _now: Now, _link: LinkId) {}
+    pub fn peer_ended(&mut self, _now: Now, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.rogue = true;
+        }
+    }
+
     /// The kernel took these bytes and the hub knows it (after the commit).
-    pub fn wrote(&mut self, _now: Now, _link: LinkId, _bytes: &[u8]) {}
+    pub fn wrote(&mut self, now: Now, link: LinkId, bytes: &[u8]) {
+        let at = self.moment(now);
+        let Some(link) = self.links.get_mut(&link) else { return };
+        let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
+        let result = link.wrote(at, &self.truth, hub, bytes);
+        self.check(result);
+    }
+
     /// The hub was asked for bytes and had none for this connection.
-    pub fn idle(&mut self, _now: Now, _link: LinkId) {}
+    pub fn idle(&mut self, _now: Now, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.idle = true;
+        }
+    }
+
     /// The kernel's buffer of this connection is full (`true`), or can take bytes again.
-    pub fn blocked(&mut self, _now: Now, _link: LinkId, _blocked: bool) {}
+    pub fn blocked(&mut self, _now: Now, link: LinkId, blocked: bool) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.blocked = blocked;
+        }
+    }
+
     /// The connection is over.
-    pub fn closed(&mut self, _now: Now, _link: LinkId, _by: Ending) {}
+    pub fn closed(&mut self, _now: Now, id: LinkId, _by: Ending) {
+        let Some(link) = self.links.remove(&id) else { return };
+        if let Some(hub) = self.hubs.get_mut(&link.hub) {
+            hub.links.remove(&id);
+            hub.counts.unsaid += u64::from(link.is_unsaid());
+        }
+    }
 
     // Applications on client machines
 
@@ -157,38 +348,95 @@ impl Model {
     pub fn subscribing(
         &mut self,
         _now: Now,
-        _app: AppId,
-        _subscription: SubscriptionId,
-        _events: &Value,
-        _filter: &Value,
+        app: AppId,
+        subscription: SubscriptionId,
+        events: &Value,
+        filter: &Value,
     ) {
+        self.apps.entry(app).or_default().subscribe(subscription, events, filter);
     }
+
     /// An application unsubscribes.
-    pub fn unsubscribing(&mut self, _now: Now, _app: AppId, _subscription: SubscriptionId) {}
+    pub fn unsubscribing(&mut self, _now: Now, app: AppId, subscription: SubscriptionId) {
+        self.apps.entry(app).or_default().unsubscribe(subscription);
+    }
+
     /// The client machine gave an output, of any kind.
-    pub fn told(&mut self, _now: Now, _app: AppId, _output: &ClientOutput) {}
-    /// The client machine opens this connection with this token.
-    pub fn opened(&mut self, _app: AppId, _link: LinkId, _token: &str) {}
+    pub fn told(&mut self, _now: Now, app: AppId, output: &ClientOutput) {
+        let own = self.apps.entry(app).or_default();
+        let hub = own.link.and_then(|link| self.links.get(&link)).and_then(|link| self.hubs.get(&link.hub));
+        if let Some(hub) = hub
+            && matches!(output, ClientOutput::State(ClientState::Open))
+        {
+            own.enter(hub.life);
+        }
+        let result = own.told(&self.truth, output);
+        self.check(result);
+    }
+
+    /// The client machine opens this connection with this token, or was given the token to swap.
+    pub fn opened(&mut self, app: AppId, link: LinkId, token: &str) {
+        let own = self.apps.entry(app).or_default();
+        own.link = Some(link);
+        let config = self.links.get(&link).and_then(|link| self.hubs.get(&link.hub)).map(|hub| &hub.config);
+        if let Some(pass) = config.and_then(|config| self.tokens.pass(token, config)) {
+            own.allow(pass.grants);
+        }
+    }
 
     // Publishers
 
     /// A publisher saw its publish acknowledged.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
     pub fn acknowledged(
         &mut self,
         _now: Now,
-        _publisher: &str,
-        _source: &str,
-        _id: &str,
-        _epoch: &Epoch,
-        _offset: Offset,
-        _duplicate: bool,
+        publisher: &str,
+        source: &str,
+        id: &str,
+        epoch: &Epoch,
+        offset: Offset,
+        duplicate: bool,
     ) {
+        let event = self.truth.find(epoch.as_str()).and_then(|life| life.get(offset.get()));
+        let is_it = event.is_some_and(|event| {
+            event.value["id"] == id
+                && event.value["source"] == source
+                && *event.record.publisher == *publisher
+        });
+        if !is_it {
+            let text = format!(
+                "{id} of {publisher} was acknowledged at {offset} (duplicate {duplicate}), where it is not"
+            );
+            self.check(Err(Violation::new(Invariant::Durable, text)));
+        }
     }
-    /// A publisher was refused: nothing of these ids may be in the log because of this request.
-    pub fn refused(&mut self, _now: Now, _publisher: &str, _ids: &[(String, String)]) {}
+
+    /// A publisher was refused: nothing of these (source, id) may ever be in the log.
+    pub fn refused(&mut self, _now: Now, _publisher: &str, ids: &[(String, String)]) {
+        self.refused.extend(ids.iter().cloned());
+    }
 
     // The end
 
     /// The faults have stopped long ago: everyone who is connected must have everything.
-    pub fn settled(&mut self, _now: Now) {}
+    pub fn settled(&mut self, _now: Now) {
+        for (id, link) in &self.links {
+            let Some(hub) = self.hubs.get(&link.hub) else { continue };
+            let Some(session) = link.session().filter(|session| session.closed.is_none()) else { continue };
+            if let Some((lane, offset)) = session.is_owed(&self.truth, hub) {
+                let text = format!("connection {} never got {offset} of lane {lane}", id.0);
+                self.violation.get_or_insert(Violation::new(Invariant::Complete, text));
+            }
+        }
+        let mut result = Ok(());
+        for app in self.apps.values().filter(|app| app.state == Some(ClientState::Open)) {
+            let hub =
+                app.link.and_then(|link| self.links.get(&link)).and_then(|link| self.hubs.get(&link.hub));
+            if let Some(hub) = hub {
+                result = result.and(app.check_whole(&self.truth, hub.end));
+            }
+        }
+        self.check(result);
+    }
 }

@@ -1,0 +1,657 @@
+//! What one user's connection is owed, and whether what it is told is true.
+//!
+//! A session is followed in the order of what the hub says: a reply stands where the request took effect, since
+//! replies go before events. What changed between a request's arrival and its reply is owed by both definitions
+//! or not at all.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tidings_core::event::Priority;
+use tidings_core::{Instant, PerLane};
+
+use super::hub::HubModel;
+use super::matching::{Definition, Grants};
+use super::tokens::Pass;
+use super::truth::{Event, Truth};
+use super::{Invariant, Moment, Violation};
+
+/// Entries of history that a catching-up lane looks at while the others send one budget.
+const SCANNED_A_POLL: usize = 512;
+/// Bytes that a shell asks for at once, at most.
+const BUDGET_MAX: usize = 64 * 1024;
+
+/// What a hub is doing, and when.
+pub(super) struct Context<'a> {
+    pub(super) at: Moment,
+    pub(super) truth: &'a Truth,
+    pub(super) hub: &'a mut HubModel,
+}
+
+/// A subscription as the hub has taken it.
+#[derive(Debug)]
+struct Subscription {
+    from: u64,
+    definition: Definition,
+}
+
+/// A message of the client that has not been answered.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) message: Value,
+    /// The log's end when it came.
+    pub(super) end: u64,
+    /// Per lane, what history had certainly evicted when it came.
+    pub(super) evicted: PerLane<u64>,
+    /// Whom its token speaks for, where it has one.
+    pub(super) pass: Option<Pass>,
+}
+
+impl Request {
+    fn kind(&self) -> &str {
+        self.message["type"].as_str().unwrap_or("")
+    }
+}
+
+/// One lane of a session.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Up to where the client has been told everything.
+    position: u64,
+    /// What it must still be told, and at which step of the run that was known.
+    owed: BTreeMap<u64, u64>,
+    /// Bytes of the other shared lanes that went before what is owed here.
+    hunger: usize,
+}
+
+/// When heartbeats came.
+#[derive(Debug)]
+pub(super) struct Beats {
+    pub(super) first: Instant,
+    pub(super) count: u32,
+}
+
+/// A user's connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) stream: bool,
+    pub(super) pass: Option<Pass>,
+    /// Its requests cannot be followed: bytes were corrupted.
+    pub(super) opaque: bool,
+    pub(super) requests: VecDeque<Request>,
+    pub(super) welcomed: bool,
+    pub(super) closed: Option<u16>,
+    /// Since the last moment at which its heartbeats could not be told from those of a blocked one.
+    pub(super) beats: Option<Beats>,
+    subscriptions: BTreeMap<String, Subscription>,
+    /// Subscriptions that a refreshed token ended and that are to be told so.
+    ending: Vec<String>,
+    began: bool,
+    /// Definitions or grant have changed: what a newer event of a key matched may no longer be known.
+    changed: bool,
+    /// Gaps of another epoch that are still to come.
+    epoch_gaps: usize,
+    /// Of a stream: the id that it was resumed from, while gaps of that resume may still come.
+    pub(super) last_id: Option<String>,
+    lanes: PerLane<Lane>,
+}
+
+impl Session {
+    pub(super) fn new(stream: bool, pass: Option<Pass>) -> Self {
+        Self {
+            stream,
+            pass,
+            opaque: false,
+            requests: VecDeque::new(),
+            welcomed: false,
+            closed: None,
+            beats: None,
+            subscriptions: BTreeMap::new(),
+            ending: Vec::new(),
+            began: false,
+            changed: false,
+            epoch_gaps: 0,
+            last_id: None,
+            lanes: PerLane::default(),
+        }
+    }
+
+    /// Whether it must still be told of an event.
+    pub(super) fn is_owed(&self, truth: &Truth, hub: &HubModel) -> Option<(Priority, u64)> {
+        Priority::ALL.into_iter().find_map(|lane| {
+            let mut owed = self.lanes[lane].owed.keys();
+            owed.find(|offset| !self.is_replaced(truth, hub, lane, **offset)).map(|offset| (lane, *offset))
+        })
+    }
+
+    fn lets(&self, event: &Event) -> bool {
+        let wanted = |subscription: &Subscription| {
+            subscription.from < event.offset && subscription.definition.matches(&event.value)
+        };
+        self.grants().is_some_and(|grants| grants.permit(&event.value))
+            && self.subscriptions.values().any(wanted)
+    }
+
+    fn grants(&self) -> Option<&Grants> {
+        self.pass.as_ref().map(|pass| &pass.grants)
+    }
+
+    /// Whether a request that may narrow what matches is unanswered.
+    fn is_changing(&self) -> bool {
+        self.requests.iter().any(|request| match request.kind() {
+            "auth" | "unsubscribe" => true,
+            "subscribe" => {
+                request.message["id"].as_str().is_some_and(|id| self.subscriptions.contains_key(id))
+            }
+            _ => false,
+        })
+    }
+
+    /// The hub was handed an event.
+    pub(super) fn appended(&mut self, at: Moment, event: &Event) {
+        if self.began && self.closed.is_none() && !self.opaque && !self.is_changing() && self.lets(event) {
+            self.lanes[event.lane].owed.insert(event.offset, at.step);
+        }
+    }
+
+    /// From here on everything that matches in `(position, end]` is owed too.
+    fn owe(&mut self, cx: &Context<'_>) {
+        let after = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
+        for event in cx.truth.life(cx.hub.life).between(after, cx.hub.end) {
+            let lane = &self.lanes[event.lane];
+            if lane.position < event.offset && !lane.owed.contains_key(&event.offset) && self.lets(event) {
+                self.lanes[event.lane].owed.insert(event.offset, cx.at.step);
+            }
+        }
+    }
+
+    /// Definitions or grant have changed: what they no longer let through is not owed.
+    fn narrow(&mut self, cx: &Context<'_>) {
+        self.changed = true;
+        for lane in Priority::ALL {
+            let mut owed = std::mem::take(&mut self.lanes[lane].owed);
+            owed.retain(|offset, _| {
+                cx.truth.life(cx.hub.life).get(*offset).is_some_and(|event| self.lets(event))
+            });
+            self.lanes[lane].owed = owed;
+        }
+    }
+
+    /// Whether a newer event of the same key stands for this one.
+    fn is_replaced(&self, truth: &Truth, hub: &HubModel, lane: Priority, offset: u64) -> bool {
+        let life = truth.life(hub.life);
+        let Some(key) = life.get(offset).and_then(|event| event.key.as_ref()) else { return false };
+        life.between(offset, hub.end).iter().any(|newer| {
+            newer.lane == lane && newer.key.as_ref() == Some(key) && (self.changed || self.lets(newer))
+        })
+    }
+
+    /// Everything owed up to `offset` in `lane` is past: it was told, or a newer event stands for it.
+    fn pass_over(
+        &mut self,
+        cx: &Context<'_>,
+        lane: Priority,
+        offset: u64,
+        told: &str,
+    ) -> Result<(), Violation> {
+        let missing = self.lanes[lane].owed.range(..=offset).map(|(owed, _)| *owed);
+        let missing = missing.into_iter().find(|owed| !self.is_replaced(cx.truth, cx.hub, lane, *owed));
+        if let Some(missing) = missing {
+            let text = format!(
+                "{missing} of lane {lane} was never told, but {told} says that all up to {offset} was"
+            );
+            return Err(Violation::new(Invariant::Complete, text));
+        }
+        self.lanes[lane].owed = self.lanes[lane].owed.split_off(&(offset + 1));
+        Ok(())
+    }
+
+    // What the hub says
+
+    /// An `event`, whose first byte went at step `begun`.
+    pub(super) fn event(
+        &mut self,
+        cx: &mut Context<'_>,
+        begun: u64,
+        message: &Told<'_>,
+    ) -> Result<(), Violation> {
+        let (offset, lane) = (message.offset, message.lane);
+        let life = cx.truth.life(cx.hub.life);
+        let broken =
+            |invariant, text: &str| Err(Violation::new(invariant, format!("{offset} of lane {lane} {text}")));
+        let Some(event) = life.get(offset) else { return broken(Invariant::Legal, "is not in the log") };
+        if cx.hub.end < offset {
+            return broken(Invariant::Durable, "was delivered before it was in the log");
+        }
+        if event.lane != lane || event.record.event.json() != message.event.get() {
+            return broken(Invariant::Legal, "differs from what is in the log");
+        }
+        if offset <= self.lanes[lane].position {
+            let invariant = if life.get(self.lanes[lane].position).is_some_and(|last| last.lane == lane) {
+                Invariant::Ordered
+            } else {
+                Invariant::Once
+            };
+            return broken(invariant, &format!("came behind position {}", self.lanes[lane].position));
+        }
+        if !self.grants().is_some_and(|grants| grants.permit(&event.value)) {
+            return broken(Invariant::Permitted, "is not within the grant");
+        }
+        if !self.opaque && !self.lets(event) {
+            return broken(Invariant::Permitted, "matches no subscription");
+        }
+        self.check_prompt(cx, begun, lane, message.event.get().len())?;
+        self.pass_over(cx, lane, offset - 1, "an event behind it")?;
+        self.lanes[lane].owed.remove(&offset);
+        self.lanes[lane].position = offset;
+        cx.hub.counts.delivered[lane] += 1;
+        Ok(())
+    }
+
+    /// `critical` before all others, and each of the others in its turn.
+    fn check_prompt(
+        &mut self,
+        cx: &Context<'_>,
+        begun: u64,
+        lane: Priority,
+        len: usize,
+    ) -> Result<(), Violation> {
+        // A block of a stream is chosen when it is encoded, ahead of the socket.
+        if lane == Priority::Critical || self.stream {
+            return Ok(());
+        }
+        let urgent = self.lanes.critical.owed.iter().find(|(offset, since)| {
+            **since < begun && !self.is_replaced(cx.truth, cx.hub, Priority::Critical, **offset)
+        });
+        if let Some((urgent, _)) = urgent {
+            let text = format!("critical {urgent} waited while an event of lane {lane} was chosen");
+            return Err(Violation::new(Invariant::Prompt, text));
+        }
+        for other in [Priority::High, Priority::Normal, Priority::Low] {
+            let waits = self.lanes[other].owed.first_key_value().filter(|(_, since)| **since < begun);
+            let Some((first, _)) = waits.filter(|_| other != lane) else {
+                self.lanes[other].hunger = 0;
+                continue;
+            };
+            let life = cx.truth.life(cx.hub.life);
+            let unseen = life.between(self.lanes[other].position, *first);
+            let polls = unseen.iter().filter(|event| event.lane == other).count() / SCANNED_A_POLL;
+            let patience = cx.hub.patience(other) * cx.truth.longest + polls * BUDGET_MAX;
+            self.lanes[other].hunger += len;
+            if patience < self.lanes[other].hunger {
+                let text =
+                    format!("lane {other} waited while {} bytes of others went", self.lanes[other].hunger);
+                return Err(Violation::new(Invariant::Prompt, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A `gap`.
+    pub(super) fn gap(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
+        let lane = lane_of(message)?;
+        let until = number(message, "until")?;
+        if message["reason"] == "epoch" {
+            if self.epoch_gaps == 0 || !message["after"].is_null() {
+                return Err(Violation::new(
+                    Invariant::Legal,
+                    format!("a gap of an epoch that did not change: {message}"),
+                ));
+            }
+            self.epoch_gaps -= 1;
+            cx.hub.counts.gaps_epoch += 1;
+            self.skip(lane, until);
+            return Ok(());
+        }
+        let after = number(message, "after")?;
+        cx.hub.counts.gaps_expired += 1;
+        let (may, _) = cx.hub.evicted(lane, cx.at.now.instant);
+        if may < until {
+            let text = format!("a gap up to {until} in lane {lane}, of which history holds all above {may}");
+            return Err(Violation::new(Invariant::Complete, text));
+        }
+        if until <= after || until <= self.lanes[lane].position {
+            let text = format!("a gap that covers nothing: {message} at {}", self.lanes[lane].position);
+            return Err(Violation::new(Invariant::Legal, text));
+        }
+        self.pass_over(cx, lane, after, "a gap")?;
+        self.skip(lane, until);
+        Ok(())
+    }
+
+    /// Nothing up to `until` is owed in `lane` any more.
+    fn skip(&mut self, lane: Priority, until: u64) {
+        let lane = &mut self.lanes[lane];
+        lane.owed = lane.owed.split_off(&(until + 1));
+        lane.position = lane.position.max(until);
+    }
+
+    /// A `heartbeat`, or the id of a stream's block: everything up to these offsets was told.
+    pub(super) fn position(
+        &mut self,
+        cx: &mut Context<'_>,
+        lanes: &PerLane<u64>,
+        told: &str,
+    ) -> Result<(), Violation> {
+        for (lane, offset) in lanes.iter() {
+            let known = self.lanes[lane].position;
+            if cx.hub.end < *offset || (self.began && *offset < known) {
+                let text = format!("{told} says {offset} of lane {lane}, between {known} and {}", cx.hub.end);
+                return Err(Violation::new(Invariant::Legal, text));
+            }
+            self.pass_over(cx, lane, *offset, told)?;
+            self.skip(lane, *offset);
+        }
+        Ok(())
+    }
+
+    /// A stream's first block: everything above these offsets is owed, and so many gaps of another epoch.
+    pub(super) fn begin_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+        definition: Definition,
+        since: PerLane<u64>,
+        epoch_gaps: usize,
+    ) {
+        self.epoch_gaps = epoch_gaps;
+        let subscription = Subscription { from: 0, definition };
+        self.subscriptions.insert("stream".to_owned(), subscription);
+        self.lanes = PerLane::from_fn(|lane| Lane { position: since[lane], ..Lane::default() });
+        self.began = true;
+        self.owe(cx);
+    }
+
+    /// A message other than those above: a reply to the oldest request.
+    pub(super) fn reply(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
+        let kind = message["type"].as_str().unwrap_or("");
+        let id = &message["id"];
+        if kind == "error"
+            && message["code"] == "forbidden"
+            && let Some(place) = self.ending.iter().position(|ending| *id == **ending)
+        {
+            self.ending.remove(place);
+            return Ok(());
+        }
+        if !self.ending.is_empty() {
+            let text = format!("subscriptions {:?} ended untold", self.ending);
+            return Err(Violation::new(Invariant::Legal, text));
+        }
+        if self.opaque {
+            return self.reply_to_noise(cx, message);
+        }
+        let Some(request) = self.requests.pop_front() else {
+            return Err(Violation::new(Invariant::Legal, format!("a reply to nothing: {message}")));
+        };
+        let answers = match kind {
+            "subscribed" => request.kind() == "subscribe",
+            "resumed" => request.kind() == "resume",
+            "unsubscribed" => request.kind() == "unsubscribe",
+            "authenticated" => request.kind() == "auth",
+            "published" => request.kind() == "publish",
+            "pong" => request.kind() == "ping",
+            "error" => true,
+            _ => false,
+        };
+        if !answers || (kind != "error" && *id != request.message["id"]) {
+            let text = format!("{message} answers {}", request.message);
+            return Err(Violation::new(Invariant::Legal, text));
+        }
+        match kind {
+            "subscribed" => self.subscribed(cx, &request, message),
+            "resumed" => self.resumed(cx, &request, message),
+            "unsubscribed" => {
+                self.subscriptions.remove(id.as_str().unwrap_or(""));
+                self.narrow(cx);
+                Ok(())
+            }
+            "authenticated" => self.authenticated(cx, request),
+            "published" => Self::published(cx, message),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a peer's noise is answered with: only what it says of the log is looked at.
+    fn reply_to_noise(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
+        match message["type"].as_str() {
+            Some("resumed") => {
+                let recovered = message["recovered"] == true;
+                cx.hub.counts.resumes += 1;
+                cx.hub.counts.recovered += u64::from(recovered);
+                if !recovered {
+                    self.epoch_gaps = 4;
+                }
+                Ok(())
+            }
+            Some("published") => Self::published(cx, message),
+            _ => Ok(()),
+        }
+    }
+
+    fn published(cx: &Context<'_>, message: &Value) -> Result<(), Violation> {
+        let offset = number(message, "offset")?;
+        let event = cx.truth.life(cx.hub.life).get(offset).filter(|_| offset <= cx.hub.end);
+        if event.is_some_and(|event| event.value["id"] == message["eventId"]) {
+            return Ok(());
+        }
+        Err(Violation::new(Invariant::Durable, format!("acknowledged, and not in the log: {message}")))
+    }
+
+    fn covered(&self, definition: &Definition, told: &Value) -> Result<(), Violation> {
+        if self.grants().is_some_and(|grants| grants.cover(definition)) {
+            return Ok(());
+        }
+        Err(Violation::new(
+            Invariant::Permitted,
+            format!("the grant does not cover {definition:?}, and yet {told}"),
+        ))
+    }
+
+    fn subscribed(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request,
+        message: &Value,
+    ) -> Result<(), Violation> {
+        let definition = Definition::read(&request.message["events"], &request.message["filter"]);
+        self.covered(&definition, message)?;
+        let id = request.message["id"].as_str().unwrap_or("").to_owned();
+        let offset = number(message, "offset")?;
+        if let Some(earlier) = self.subscriptions.get_mut(&id) {
+            if offset != earlier.from {
+                let text = format!("a replaced subscription began at {}: {message}", earlier.from);
+                return Err(Violation::new(Invariant::Legal, text));
+            }
+            earlier.definition = definition;
+            self.narrow(cx);
+            return Ok(());
+        }
+        if offset < request.end || cx.hub.end < offset {
+            let text = format!("a log between {} and {} ends at {offset}", request.end, cx.hub.end);
+            return Err(Violation::new(Invariant::Legal, text));
+        }
+        if request.message["recent"].is_u64() {
+            self.check_recent(cx, &definition, &request.message, message)?;
+        }
+        self.subscriptions.insert(id, Subscription { from: offset, definition });
+        if !std::mem::replace(&mut self.began, true) {
+            self.lanes = PerLane::from_fn(|_| Lane { position: offset, ..Lane::default() });
+        }
+        self.owe(cx);
+        Ok(())
+    }
+
+    /// `recent`: the newest that match, oldest first, all of them that fit.
+    fn check_recent(
+        &self,
+        cx: &mut Context<'_>,
+        definition: &Definition,
+        request: &Value,
+        message: &Value,
+    ) -> Result<(), Violation> {
+        let wrong = |text: String| Err(Violation::new(Invariant::Complete, format!("recent: {text}")));
+        let offset = number(message, "offset")?;
+        let listed: Vec<u64> = message["recent"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|one| one["offset"].as_u64())
+            .collect();
+        let matches = |event: &Event| {
+            definition.matches(&event.value)
+                && self.grants().is_some_and(|grants| grants.permit(&event.value))
+        };
+        let evicted: PerLane<u64> = PerLane::from_fn(|lane| cx.hub.evicted(lane, cx.at.now.instant).0);
+        let life = cx.truth.life(cx.hub.life);
+        for one in &listed {
+            if !life.get(*one).is_some_and(matches) || offset < *one {
+                return Err(Violation::new(Invariant::Permitted, format!("recent has {one} up to {offset}")));
+            }
+        }
+        if !listed.is_sorted_by(|a, b| a < b) {
+            return wrong(format!("{listed:?} is not ascending"));
+        }
+        let limit = usize::try_from(request["recent"].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
+        if limit < listed.len() {
+            return wrong(format!("{} of at most {limit}", listed.len()));
+        }
+        let full = listed.len() == limit || message["truncated"] == true;
+        let after = if full { listed.first().copied().unwrap_or(offset) } else { 0 };
+        let due = life.between(after, offset).iter().filter(|event| evicted[event.lane] < event.offset);
+        match due.filter(|event| matches(event)).find(|event| !listed.contains(&event.offset)) {
+            Some(missing) => wrong(format!("{} is missing in {listed:?} of {limit}", missing.offset)),
+            None => Ok(()),
+        }
+    }
+
+    fn resumed(&mut self, cx: &mut Context<'_>, request: &Request, message: &Value) -> Result<(), Violation> {
+        let since = &request.message["since"];
+        let position = &message["position"];
+        let wrong = |text: &str| {
+            Err(Violation::new(Invariant::Legal, format!("{text}: {message} answers {}", request.message)))
+        };
+        let (wanted, given) = (offsets(&since["lanes"])?, offsets(&position["lanes"])?);
+        let ours = cx.truth.life(cx.hub.life).epoch.as_str();
+        let above = |end: u64| wanted.iter().any(|(_, offset)| end < *offset);
+        let recovered = message["recovered"] == true;
+        let known = since["epoch"] == *ours && !above(cx.hub.end) && (given == wanted || !above(request.end));
+        if position["epoch"] != *ours {
+            return wrong("a position of another epoch");
+        }
+        cx.hub.counts.resumes += 1;
+        cx.hub.counts.recovered += u64::from(recovered);
+        if known {
+            let lost = |evicted: &PerLane<u64>| wanted.iter().any(|(lane, offset)| *offset < evicted[lane]);
+            let may = PerLane::from_fn(|lane| cx.hub.evicted(lane, cx.at.now.instant).0);
+            if given != wanted {
+                return wrong("a position of this log was not taken");
+            }
+            if recovered && lost(&request.evicted) || !recovered && !lost(&may) {
+                return wrong("`recovered` is not so");
+            }
+        } else {
+            let at_the_end = given.iter().all(|(_, offset)| (request.end..=cx.hub.end).contains(offset));
+            if recovered || !at_the_end {
+                return wrong("a position of another log begins at the end");
+            }
+            self.epoch_gaps = 4;
+        }
+        self.resumed_subscriptions(cx, request, message, known)?;
+        self.began = true;
+        self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
+        self.owe(cx);
+        Ok(())
+    }
+
+    fn resumed_subscriptions(
+        &mut self,
+        cx: &Context<'_>,
+        request: &Request,
+        message: &Value,
+        known: bool,
+    ) -> Result<(), Violation> {
+        let empty = Vec::new();
+        let entries = request.message["subscriptions"].as_array().unwrap_or(&empty);
+        let outcomes = message["subscriptions"].as_array().unwrap_or(&empty);
+        if entries.len() != outcomes.len() {
+            return Err(Violation::new(Invariant::Legal, format!("{message} answers {}", request.message)));
+        }
+        for (entry, outcome) in entries.iter().zip(outcomes) {
+            let definition = Definition::read(&entry["events"], &entry["filter"]);
+            let Some(offset) = outcome["offset"].as_u64() else {
+                let covers = self.grants().is_some_and(|grants| grants.cover(&definition));
+                if outcome["error"]["code"] == "forbidden" && covers {
+                    return Err(Violation::new(
+                        Invariant::Complete,
+                        format!("{entry} was refused: {outcome}"),
+                    ));
+                }
+                continue;
+            };
+            self.covered(&definition, outcome)?;
+            let from = entry["from"].as_u64().unwrap_or(0);
+            let at_the_end = (request.end..=cx.hub.end).contains(&offset);
+            let right = if known && from <= request.end { offset == from } else { at_the_end };
+            if !right {
+                return Err(Violation::new(Invariant::Legal, format!("{outcome} answers {entry}")));
+            }
+            let id = entry["id"].as_str().unwrap_or("").to_owned();
+            self.subscriptions.insert(id, Subscription { from: offset, definition });
+        }
+        Ok(())
+    }
+
+    fn authenticated(&mut self, cx: &Context<'_>, request: Request) -> Result<(), Violation> {
+        let Some(pass) = request.pass else {
+            let text = "a token that was never issued was taken".to_owned();
+            return Err(Violation::new(Invariant::Permitted, text));
+        };
+        if self.pass.as_ref().is_some_and(|own| own.user != pass.user) {
+            let text = format!("the token of {} was taken on another's connection", pass.user);
+            return Err(Violation::new(Invariant::Permitted, text));
+        }
+        let gone: Vec<String> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscription)| !pass.grants.cover(&subscription.definition))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &gone {
+            self.subscriptions.remove(id);
+        }
+        self.ending = gone;
+        self.pass = Some(pass);
+        self.narrow(cx);
+        Ok(())
+    }
+}
+
+/// An `event` message.
+#[derive(Debug, Deserialize)]
+pub(super) struct Told<'a> {
+    pub(super) offset: u64,
+    pub(super) lane: Priority,
+    #[serde(borrow)]
+    pub(super) event: &'a RawValue,
+}
+
+/// A number that a message must have.
+pub(super) fn number(message: &Value, key: &str) -> Result<u64, Violation> {
+    let missing = || Violation::new(Invariant::Legal, format!("{key} is missing in {message}"));
+    message[key].as_u64().ok_or_else(missing)
+}
+
+/// The offsets of a position.
+pub(super) fn offsets(lanes: &Value) -> Result<PerLane<u64>, Violation> {
+    let mut offsets = PerLane::default();
+    for lane in Priority::ALL {
+        offsets[lane] = number(lanes, lane.as_str())?;
+    }
+    Ok(offsets)
+}
+
+fn lane_of(message: &Value) -> Result<Priority, Violation> {
+    let lane = message["lane"].as_str().and_then(Priority::from_name);
+    lane.ok_or_else(|| Violation::new(Invariant::Legal, format!("no lane in {message}")))
+}
