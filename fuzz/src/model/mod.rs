@@ -9,6 +9,7 @@ mod decode;
 mod hub;
 mod link;
 mod matching;
+mod replies;
 mod session;
 mod tokens;
 mod truth;

@@ -32,9 +32,9 @@ pub(super) struct Context<'a> {
 
 /// A subscription as the hub has taken it.
 #[derive(Debug)]
-struct Subscription {
-    from: u64,
-    definition: Definition,
+pub(super) struct Subscription {
+    pub(super) from: u64,
+    pub(super) definition: Definition,
 }
 
 /// A message of the client that has not been answered.
@@ -50,20 +50,20 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn kind(&self) -> &str {
+    pub(super) fn kind(&self) -> &str {
         self.message["type"].as_str().unwrap_or("")
     }
 }
 
 /// One lane of a session.
 #[derive(Debug, Default)]
-struct Lane {
+pub(super) struct Lane {
     /// Up to where the client has been told everything.
-    position: u64,
+    pub(super) position: u64,
     /// What it must still be told, and at which step of the run that was known.
-    owed: BTreeMap<u64, u64>,
+    pub(super) owed: BTreeMap<u64, u64>,
     /// Bytes of the other shared lanes that went before what is owed here.
-    hunger: usize,
+    pub(super) hunger: usize,
 }
 
 /// When heartbeats came.
@@ -85,17 +85,17 @@ pub(super) struct Session {
     pub(super) closed: Option<u16>,
     /// Since the last moment at which its heartbeats could not be told from those of a blocked one.
     pub(super) beats: Option<Beats>,
-    subscriptions: BTreeMap<String, Subscription>,
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Subscriptions that a refreshed token ended and that are to be told so.
-    ending: Vec<String>,
-    began: bool,
+    pub(super) ending: Vec<String>,
+    pub(super) began: bool,
     /// Definitions or grant have changed: what a newer event of a key matched may no longer be known.
-    changed: bool,
+    pub(super) changed: bool,
     /// Gaps of another epoch that are still to come.
-    epoch_gaps: usize,
+    pub(super) epoch_gaps: usize,
     /// Of a stream: the id that it was resumed from, while gaps of that resume may still come.
     pub(super) last_id: Option<String>,
-    lanes: PerLane<Lane>,
+    pub(super) lanes: PerLane<Lane>,
 }
 
 impl Session {
@@ -126,7 +126,7 @@ impl Session {
         })
     }
 
-    fn lets(&self, event: &Event) -> bool {
+    pub(super) fn lets(&self, event: &Event) -> bool {
         let wanted = |subscription: &Subscription| {
             subscription.from < event.offset && subscription.definition.matches(&event.value)
         };
@@ -134,7 +134,7 @@ impl Session {
             && self.subscriptions.values().any(wanted)
     }
 
-    fn grants(&self) -> Option<&Grants> {
+    pub(super) fn grants(&self) -> Option<&Grants> {
         self.pass.as_ref().map(|pass| &pass.grants)
     }
 
@@ -157,7 +157,7 @@ impl Session {
     }
 
     /// From here on everything that matches in `(position, end]` is owed too.
-    fn owe(&mut self, cx: &Context<'_>) {
+    pub(super) fn owe(&mut self, cx: &Context<'_>) {
         let after = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
         for event in cx.truth.life(cx.hub.life).between(after, cx.hub.end) {
             let lane = &self.lanes[event.lane];
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// Definitions or grant have changed: what they no longer let through is not owed.
-    fn narrow(&mut self, cx: &Context<'_>) {
+    pub(super) fn narrow(&mut self, cx: &Context<'_>) {
         self.changed = true;
         for lane in Priority::ALL {
             let mut owed = std::mem::take(&mut self.lanes[lane].owed);
@@ -361,269 +361,6 @@ impl Session {
         self.lanes = PerLane::from_fn(|lane| Lane { position: since[lane], ..Lane::default() });
         self.began = true;
         self.owe(cx);
-    }
-
-    /// A message other than those above: a reply to the oldest request.
-    pub(super) fn reply(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
-        let kind = message["type"].as_str().unwrap_or("");
-        let id = &message["id"];
-        if kind == "error"
-            && message["code"] == "forbidden"
-            && let Some(place) = self.ending.iter().position(|ending| *id == **ending)
-        {
-            self.ending.remove(place);
-            return Ok(());
-        }
-        if !self.ending.is_empty() {
-            let text = format!("subscriptions {:?} ended untold", self.ending);
-            return Err(Violation::new(Invariant::Legal, text));
-        }
-        if self.opaque {
-            return self.reply_to_noise(cx, message);
-        }
-        let Some(request) = self.requests.pop_front() else {
-            return Err(Violation::new(Invariant::Legal, format!("a reply to nothing: {message}")));
-        };
-        let answers = match kind {
-            "subscribed" => request.kind() == "subscribe",
-            "resumed" => request.kind() == "resume",
-            "unsubscribed" => request.kind() == "unsubscribe",
-            "authenticated" => request.kind() == "auth",
-            "published" => request.kind() == "publish",
-            "pong" => request.kind() == "ping",
-            "error" => true,
-            _ => false,
-        };
-        if !answers || (kind != "error" && *id != request.message["id"]) {
-            let text = format!("{message} answers {}", request.message);
-            return Err(Violation::new(Invariant::Legal, text));
-        }
-        match kind {
-            "subscribed" => self.subscribed(cx, &request, message),
-            "resumed" => self.resumed(cx, &request, message),
-            "unsubscribed" => {
-                self.subscriptions.remove(id.as_str().unwrap_or(""));
-                self.narrow(cx);
-                Ok(())
-            }
-            "authenticated" => self.authenticated(cx, request),
-            "published" => Self::published(cx, message),
-            _ => Ok(()),
-        }
-    }
-
-    /// What a peer's noise is answered with: only what it says of the log is looked at.
-    fn reply_to_noise(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
-        match message["type"].as_str() {
-            Some("resumed") => {
-                let recovered = message["recovered"] == true;
-                cx.hub.counts.resumes += 1;
-                cx.hub.counts.recovered += u64::from(recovered);
-                if !recovered {
-                    self.epoch_gaps = 4;
-                }
-                Ok(())
-            }
-            Some("published") => Self::published(cx, message),
-            _ => Ok(()),
-        }
-    }
-
-    fn published(cx: &Context<'_>, message: &Value) -> Result<(), Violation> {
-        let offset = number(message, "offset")?;
-        let event = cx.truth.life(cx.hub.life).get(offset).filter(|_| offset <= cx.hub.end);
-        if event.is_some_and(|event| event.value["id"] == message["eventId"]) {
-            return Ok(());
-        }
-        Err(Violation::new(Invariant::Durable, format!("acknowledged, and not in the log: {message}")))
-    }
-
-    fn covered(&self, definition: &Definition, told: &Value) -> Result<(), Violation> {
-        if self.grants().is_some_and(|grants| grants.cover(definition)) {
-            return Ok(());
-        }
-        Err(Violation::new(
-            Invariant::Permitted,
-            format!("the grant does not cover {definition:?}, and yet {told}"),
-        ))
-    }
-
-    fn subscribed(
-        &mut self,
-        cx: &mut Context<'_>,
-        request: &Request,
-        message: &Value,
-    ) -> Result<(), Violation> {
-        let definition = Definition::read(&request.message["events"], &request.message["filter"]);
-        self.covered(&definition, message)?;
-        let id = request.message["id"].as_str().unwrap_or("").to_owned();
-        let offset = number(message, "offset")?;
-        if let Some(earlier) = self.subscriptions.get_mut(&id) {
-            if offset != earlier.from {
-                let text = format!("a replaced subscription began at {}: {message}", earlier.from);
-                return Err(Violation::new(Invariant::Legal, text));
-            }
-            earlier.definition = definition;
-            self.narrow(cx);
-            return Ok(());
-        }
-        if offset < request.end || cx.hub.end < offset {
-            let text = format!("a log between {} and {} ends at {offset}", request.end, cx.hub.end);
-            return Err(Violation::new(Invariant::Legal, text));
-        }
-        if request.message["recent"].is_u64() {
-            self.check_recent(cx, &definition, &request.message, message)?;
-        }
-        self.subscriptions.insert(id, Subscription { from: offset, definition });
-        if !std::mem::replace(&mut self.began, true) {
-            self.lanes = PerLane::from_fn(|_| Lane { position: offset, ..Lane::default() });
-        }
-        self.owe(cx);
-        Ok(())
-    }
-
-    /// `recent`: the newest that match, oldest first, all of them that fit.
-    fn check_recent(
-        &self,
-        cx: &mut Context<'_>,
-        definition: &Definition,
-        request: &Value,
-        message: &Value,
-    ) -> Result<(), Violation> {
-        let wrong = |text: String| Err(Violation::new(Invariant::Complete, format!("recent: {text}")));
-        let offset = number(message, "offset")?;
-        let listed: Vec<u64> = message["recent"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|one| one["offset"].as_u64())
-            .collect();
-        let matches = |event: &Event| {
-            definition.matches(&event.value)
-                && self.grants().is_some_and(|grants| grants.permit(&event.value))
-        };
-        let evicted: PerLane<u64> = PerLane::from_fn(|lane| cx.hub.evicted(lane, cx.at.now.instant).0);
-        let life = cx.truth.life(cx.hub.life);
-        for one in &listed {
-            if !life.get(*one).is_some_and(matches) || offset < *one {
-                return Err(Violation::new(Invariant::Permitted, format!("recent has {one} up to {offset}")));
-            }
-        }
-        if !listed.is_sorted_by(|a, b| a < b) {
-            return wrong(format!("{listed:?} is not ascending"));
-        }
-        let limit = usize::try_from(request["recent"].as_u64().unwrap_or(0)).unwrap_or(usize::MAX);
-        if limit < listed.len() {
-            return wrong(format!("{} of at most {limit}", listed.len()));
-        }
-        let full = listed.len() == limit || message["truncated"] == true;
-        let after = if full { listed.first().copied().unwrap_or(offset) } else { 0 };
-        let due = life.between(after, offset).iter().filter(|event| evicted[event.lane] < event.offset);
-        match due.filter(|event| matches(event)).find(|event| !listed.contains(&event.offset)) {
-            Some(missing) => wrong(format!("{} is missing in {listed:?} of {limit}", missing.offset)),
-            None => Ok(()),
-        }
-    }
-
-    fn resumed(&mut self, cx: &mut Context<'_>, request: &Request, message: &Value) -> Result<(), Violation> {
-        let since = &request.message["since"];
-        let position = &message["position"];
-        let wrong = |text: &str| {
-            Err(Violation::new(Invariant::Legal, format!("{text}: {message} answers {}", request.message)))
-        };
-        let (wanted, given) = (offsets(&since["lanes"])?, offsets(&position["lanes"])?);
-        let ours = cx.truth.life(cx.hub.life).epoch.as_str();
-        let above = |end: u64| wanted.iter().any(|(_, offset)| end < *offset);
-        let recovered = message["recovered"] == true;
-        let known = since["epoch"] == *ours && !above(cx.hub.end) && (given == wanted || !above(request.end));
-        if position["epoch"] != *ours {
-            return wrong("a position of another epoch");
-        }
-        cx.hub.counts.resumes += 1;
-        cx.hub.counts.recovered += u64::from(recovered);
-        if known {
-            let lost = |evicted: &PerLane<u64>| wanted.iter().any(|(lane, offset)| *offset < evicted[lane]);
-            let may = PerLane::from_fn(|lane| cx.hub.evicted(lane, cx.at.now.instant).0);
-            if given != wanted {
-                return wrong("a position of this log was not taken");
-            }
-            if recovered && lost(&request.evicted) || !recovered && !lost(&may) {
-                return wrong("`recovered` is not so");
-            }
-        } else {
-            let at_the_end = given.iter().all(|(_, offset)| (request.end..=cx.hub.end).contains(offset));
-            if recovered || !at_the_end {
-                return wrong("a position of another log begins at the end");
-            }
-            self.epoch_gaps = 4;
-        }
-        self.resumed_subscriptions(cx, request, message, known)?;
-        self.began = true;
-        self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
-        self.owe(cx);
-        Ok(())
-    }
-
-    fn resumed_subscriptions(
-        &mut self,
-        cx: &Context<'_>,
-        request: &Request,
-        message: &Value,
-        known: bool,
-    ) -> Result<(), Violation> {
-        let empty = Vec::new();
-        let entries = request.message["subscriptions"].as_array().unwrap_or(&empty);
-        let outcomes = message["subscriptions"].as_array().unwrap_or(&empty);
-        if entries.len() != outcomes.len() {
-            return Err(Violation::new(Invariant::Legal, format!("{message} answers {}", request.message)));
-        }
-        for (entry, outcome) in entries.iter().zip(outcomes) {
-            let definition = Definition::read(&entry["events"], &entry["filter"]);
-            let Some(offset) = outcome["offset"].as_u64() else {
-                let covers = self.grants().is_some_and(|grants| grants.cover(&definition));
-                if outcome["error"]["code"] == "forbidden" && covers {
-                    return Err(Violation::new(
-                        Invariant::Complete,
-                        format!("{entry} was refused: {outcome}"),
-                    ));
-                }
-                continue;
-            };
-            self.covered(&definition, outcome)?;
-            let from = entry["from"].as_u64().unwrap_or(0);
-            let at_the_end = (request.end..=cx.hub.end).contains(&offset);
-            let right = if known && from <= request.end { offset == from } else { at_the_end };
-            if !right {
-                return Err(Violation::new(Invariant::Legal, format!("{outcome} answers {entry}")));
-            }
-            let id = entry["id"].as_str().unwrap_or("").to_owned();
-            self.subscriptions.insert(id, Subscription { from: offset, definition });
-        }
-        Ok(())
-    }
-
-    fn authenticated(&mut self, cx: &Context<'_>, request: Request) -> Result<(), Violation> {
-        let Some(pass) = request.pass else {
-            let text = "a token that was never issued was taken".to_owned();
-            return Err(Violation::new(Invariant::Permitted, text));
-        };
-        if self.pass.as_ref().is_some_and(|own| own.user != pass.user) {
-            let text = format!("the token of {} was taken on another's connection", pass.user);
-            return Err(Violation::new(Invariant::Permitted, text));
-        }
-        let gone: Vec<String> = self
-            .subscriptions
-            .iter()
-            .filter(|(_, subscription)| !pass.grants.cover(&subscription.definition))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in &gone {
-            self.subscriptions.remove(id);
-        }
-        self.ending = gone;
-        self.pass = Some(pass);
-        self.narrow(cx);
-        Ok(())
     }
 }
 
