@@ -24,6 +24,7 @@ mod http;
 mod log;
 pub mod model;
 mod net;
+pub mod sim;
 mod socket;
 mod stream;
 mod token;

@@ -108,7 +108,7 @@ impl Stream {
 }
 
 /// A whole chunk at the front of `input`: its bytes in all, and what it carries.
-fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
+pub(crate) fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
     let line = input.windows(2).position(|window| window == b"\r\n")?;
     let len = usize::from_str_radix(std::str::from_utf8(&input[..line]).ok()?, 16).ok()?;
     let text = input.get(line + 2..line + 2 + len)?;
@@ -116,7 +116,7 @@ fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((line + 4 + len, text.to_vec()))
 }
 
-fn parse(text: &str) -> Block {
+pub(crate) fn parse(text: &str) -> Block {
     let mut block = Block { id: String::new(), event: None, data: Value::Null };
     let mut data = Vec::new();
     for line in text.lines() {

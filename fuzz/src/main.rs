@@ -1,0 +1,184 @@
+//! Runs the simulator: one seed, or a range of them on all cores. A failure prints the command that replays it.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant as Clock};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use tidings_core::Instant;
+use tidings_sim::sim::{Counts, Outcome, Scenario, Sink, minimize, run};
+
+/// Runs a hub, its clients and a bad network under virtual time, with every promise checked at every step.
+#[derive(Debug, Parser)]
+#[command(name = "tidings-sim", version)]
+struct Args {
+    /// The seed of one run.
+    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    seed: Option<u64>,
+    /// A range of seeds, as in `0..10000`.
+    #[arg(long, value_parser = read_range)]
+    seeds: Option<Range<u64>>,
+    /// Stretches a run to so many hours of virtual time.
+    #[arg(long, value_name = "N")]
+    hours: Option<u32>,
+    /// Prints what happens.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Makes a failing run small, and prints what is left of it.
+    #[arg(long, requires = "seed")]
+    minimize: bool,
+    /// Prints the seed and hash of each run of a range, one a line, instead of a summary.
+    #[arg(long, requires = "seeds")]
+    hashes: bool,
+}
+
+fn read_range(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("a range of seeds is written `0..10000`")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+    Ok(number(from)?..number(to)?)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match (args.seed, args.seeds.clone()) {
+        (Some(seed), _) => one(&args, seed),
+        (None, Some(seeds)) => range(&args, seeds),
+        (None, None) => ExitCode::from(2),
+    }
+}
+
+fn scenario(args: &Args, seed: u64) -> Scenario {
+    args.hours.map_or_else(|| Scenario::from_seed(seed), |hours| Scenario::of_hours(seed, hours))
+}
+
+/// What came of a run, or the words of its panic.
+type Ended = Result<Outcome, String>;
+
+fn run_guarded<'s>(scenario: &'s Scenario, sink: Option<&'s mut dyn Sink>) -> Ended {
+    catch_unwind(AssertUnwindSafe(|| run(scenario, sink))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
+}
+
+fn failure(ended: &Ended) -> Option<String> {
+    match ended {
+        Ok(outcome) => outcome.violation.as_ref().map(ToString::to_string),
+        Err(panic) => Some(format!("panic: {panic}")),
+    }
+}
+
+struct Printer;
+
+impl Sink for Printer {
+    fn line(&mut self, at: Instant, text: &str) {
+        let micros = at.as_micros();
+        println!("{:>9}.{:06} {text}", micros / 1_000_000, micros % 1_000_000);
+    }
+}
+
+fn one(args: &Args, seed: u64) -> ExitCode {
+    let mut scenario = scenario(args, seed);
+    if args.minimize {
+        std::panic::set_hook(Box::new(|_| {}));
+        scenario = minimize(&scenario, &mut |smaller| {
+            eprintln!("{} steps, {:?}", smaller.steps.len(), smaller.settings.faults);
+        });
+        let _ = std::panic::take_hook();
+        println!("{:#?}", scenario.settings.population);
+        println!("faults {:?}", scenario.settings.faults);
+        println!("{:?}\n{:?}", scenario.settings.network, scenario.settings.poll);
+        for step in &scenario.steps {
+            println!("{:>14} µs  {:?}", step.at, step.action);
+        }
+    }
+    let began = Clock::now();
+    let mut printer = Printer;
+    let shown = args.trace || args.minimize;
+    let ended = run_guarded(&scenario, shown.then_some(&mut printer as &mut dyn Sink));
+    let took = began.elapsed();
+    if let Ok(outcome) = &ended {
+        println!(
+            "seed {seed}: {:.1?} of virtual time in {took:.1?}, {} steps",
+            outcome.virtual_time,
+            scenario.steps.len()
+        );
+        print!("{}", outcome.counts);
+        println!("trace {:016x}, {} lines", outcome.hash, outcome.lines);
+    }
+    match failure(&ended) {
+        Some(failure) => failed(args, seed, &failure),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn failed(args: &Args, seed: u64, failure: &str) -> ExitCode {
+    let hours = args.hours.map_or_else(String::new, |hours| format!(" --hours {hours}"));
+    eprintln!("seed {seed} fails: {failure}");
+    eprintln!("replay: cargo run --release -p tidings-sim -- --seed {seed}{hours} --trace");
+    eprintln!("shrink: cargo run --release -p tidings-sim -- --seed {seed}{hours} --minimize");
+    ExitCode::FAILURE
+}
+
+/// What a range has come to.
+#[derive(Default)]
+struct Sum {
+    counts: Counts,
+    virtual_time: Duration,
+    failure: Option<(u64, String)>,
+    hashes: Vec<(u64, u64)>,
+}
+
+fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
+    let style = "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left";
+    let bar = ProgressBar::new(seeds.end.saturating_sub(seeds.start))
+        .with_style(ProgressStyle::with_template(style).expect("the template is one"));
+    let (next, failed_already) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let sum = Mutex::new(Sum::default());
+    let began = Clock::now();
+    let work = || {
+        while !failed_already.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seeds.end <= seed {
+                return;
+            }
+            let ended = run_guarded(&scenario(args, seed), None);
+            bar.inc(1);
+            let mut sum = sum.lock().expect("nobody panics with the sum in hand");
+            if let Ok(outcome) = &ended {
+                sum.counts.add(&outcome.counts);
+                sum.virtual_time += outcome.virtual_time;
+                sum.hashes.push((seed, outcome.hash));
+            }
+            if let Some(failure) = failure(&ended) {
+                failed_already.store(true, Ordering::Relaxed);
+                // Of several that fail at once the first is told, so that a range fails the same way twice.
+                if sum.failure.as_ref().is_none_or(|(other, _)| seed < *other) {
+                    sum.failure = Some((seed, failure));
+                }
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    bar.finish_and_clear();
+    let mut sum = sum.into_inner().expect("nobody panics with the sum in hand");
+    if args.hashes {
+        sum.hashes.sort_unstable();
+        sum.hashes.iter().for_each(|(seed, hash)| println!("{seed} {hash:016x}"));
+    } else {
+        let took = began.elapsed();
+        let hours = sum.virtual_time.as_secs_f64() / 3600.0;
+        println!("{} seeds in {took:.1?}: {hours:.1} hours of virtual time", sum.hashes.len());
+        print!("{}", sum.counts);
+    }
+    match sum.failure {
+        Some((seed, text)) => failed(args, seed, &text),
+        None => ExitCode::SUCCESS,
+    }
+}

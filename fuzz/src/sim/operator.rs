@@ -1,0 +1,137 @@
+//! The operator: asks what there is, and sends people away.
+
+use super::draw::{Draw, Stream};
+use super::network::Word;
+use super::reader::percent_encoded;
+use super::scenario::{Action, Fault, Step};
+use super::scene::Scene;
+use super::tokens::{Grant, Wish};
+use super::tuning::API_KEYS;
+use super::wishes;
+use crate::http::{Response, request};
+use crate::model::LinkId;
+
+/// The operator.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    actor: u16,
+    draw: Draw<'static>,
+    link: Option<LinkId>,
+    input: Vec<u8>,
+    /// Names of connections that were listed.
+    connections: Vec<String>,
+}
+
+impl Operator {
+    pub(crate) fn new(scene: &Scene<'_>, actor: u16) -> Self {
+        Self {
+            actor,
+            draw: Draw::new(scene.seed, Stream::Actor, u64::from(actor)),
+            link: None,
+            input: Vec::new(),
+            connections: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    pub(crate) fn act(&mut self, scene: &mut Scene<'_>, step: &Step) {
+        let mut draw = Draw::new(scene.seed, Stream::Step, u64::from(step.key));
+        let (method, target) = match step.action {
+            Action::Disconnect => ("DELETE", self.disconnect(scene, &mut draw)),
+            _ => ("GET", Self::question(scene, &mut draw)),
+        };
+        let presented = if draw.chance(300) {
+            API_KEYS[0].1.to_owned()
+        } else {
+            let wish = Wish {
+                user: "root",
+                grant: Grant::Admin,
+                key: scene.signing_key(),
+                issued_at: scene.true_now().unix.as_secs(),
+                lasts: 3_600,
+            };
+            scene.tokens.sign(&mut scene.model, &wish)
+        };
+        let link = match self.link {
+            Some(link) if draw.chance(700) => link,
+            old => {
+                if let Some(old) = old {
+                    scene.hang_up(old);
+                }
+                self.input.clear();
+                let host = scene.place(&mut self.draw);
+                scene.open(self.actor, host, 0, false)
+            }
+        };
+        self.link = Some(link);
+        let authorization = format!("Bearer {presented}");
+        scene.trace(format_args!("{link:?} asks {method} {target}"));
+        scene.send(link, &request(method, &target, &[("Authorization", &authorization)], b""));
+    }
+
+    fn disconnect(&self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) -> String {
+        scene.count(Fault::Disconnect);
+        let user = format!("u{}", draw.below(u64::from(scene.settings.users)));
+        if !self.connections.is_empty() && draw.chance(500) {
+            return format!("/v1/connections?connection={}", draw.pick(&self.connections));
+        }
+        if draw.chance(400) {
+            // Later tokens are good: they are issued as if they were made after the revocation.
+            let ahead = scene.hosts.iter().map(|host| host.clock.now(scene.now).unix.as_secs()).max();
+            scene.tokens.revoke(&user, ahead.unwrap_or(0) + 60);
+            return format!("/v1/connections?user={user}&revoke=true");
+        }
+        format!("/v1/connections?user={user}")
+    }
+
+    fn question(scene: &Scene<'_>, draw: &mut Draw<'_>) -> String {
+        match draw.below(8) {
+            0 => "/v1/stats".to_owned(),
+            1 => "/metrics".to_owned(),
+            2 => "/v1/connections".to_owned(),
+            3 => "/readyz".to_owned(),
+            4 => "/v1/no-such".to_owned(),
+            5 if draw.chance(100) => "/v1/schema".to_owned(),
+            _ => {
+                let mut target = format!(
+                    "/v1/events?events={}&after={}&limit={}",
+                    wishes::patterns(draw).join(","),
+                    draw.scaled(0, 60),
+                    draw.scaled(1, 10)
+                );
+                let filter = wishes::filter(draw, scene.settings.filters);
+                if !filter.is_null() {
+                    target += &format!("&filter={}", percent_encoded(&filter.to_string()));
+                }
+                target
+            }
+        }
+    }
+
+    pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
+        if self.link != Some(link) {
+            return;
+        }
+        self.input.extend_from_slice(bytes);
+        let held = std::mem::take(&mut self.input);
+        let mut input = held.as_slice();
+        while let Some(response) = Response::read(&mut input) {
+            scene.trace(format_args!("{link:?} is answered {}", response.status));
+            let json = response.json();
+            if let Some(listed) = json["connections"].as_array() {
+                let names = listed.iter().filter_map(|one| one["connection"].as_str().or(one["id"].as_str()));
+                self.connections = names.map(str::to_owned).collect();
+            }
+        }
+        self.input = input.to_vec();
+    }
+
+    pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, link: LinkId, _word: Word) {
+        if self.link.take_if(|own| *own == link).is_some() {
+            scene.hang_up(link);
+        }
+    }
+}
