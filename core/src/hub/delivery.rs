@@ -309,6 +309,10 @@ impl Hub {
     fn replies_taken(&mut self, conn: ConnId) {
         self.unblock(conn);
         self.go_on_closing(conn);
+        // Of an exchange the next deadline may be an earlier one than that of the response.
+        if self.exchange_mut(conn).is_some() {
+            self.arm(conn);
+        }
     }
 
     fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {

@@ -1,0 +1,33 @@
+//! What the simulator has found, each as the shortest story that shows it.
+
+use tidings_sim::{World, request};
+
+/// Seed 6: a heartbeat waits for a moment, and for that moment its connection had a backlog, so that the look
+/// at its silence was put off to the next heartbeat.
+#[test]
+fn a_peer_that_is_silent_while_heartbeats_are_taken_is_closed_in_time() {
+    let world = World::with(|config| {
+        (config.heartbeat.interval_ms, config.heartbeat.timeout_ms) = (5_000, 11_000);
+    });
+    let client = world.connect("ann");
+    client.fall_silent();
+
+    world.advance(11_100);
+
+    assert_eq!(client.closed(), Some(4408));
+}
+
+/// Found by reading after seed 6: the deadline of a response that is taken gave way to none that comes sooner.
+#[test]
+fn an_idle_connection_is_closed_in_time_where_responses_have_longer() {
+    let world = World::with(|config| {
+        (config.http.idle_ms, config.http.response_ms) = (2_000, 30_000);
+    });
+    let socket = world.open();
+    socket.send(&request("GET", "/healthz", &[], b""));
+    assert!(socket.receive().starts_with(b"HTTP/1.1 200"));
+
+    world.advance(2_100);
+
+    assert!(socket.is_closed());
+}
