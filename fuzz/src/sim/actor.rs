@@ -112,7 +112,7 @@ impl Actor {
             Self::Reader(reader) => reader.calm(scene),
             Self::Publisher(publisher) => publisher.calm(scene),
             Self::Raw(raw) => raw.calm(scene),
-            Self::Operator(_) => {}
+            Self::Operator(operator) => operator.calm(scene),
         }
     }
 

@@ -136,10 +136,8 @@ impl App {
         if self.token_at.take_if(|at| *at <= scene.now).is_some() {
             self.answer_token(scene);
         }
-        if self.login_at.take_if(|at| *at <= scene.now).is_some()
-            && self.client.state() == ClientState::Unauthorized
-        {
-            self.give_token(scene);
+        if self.login_at.take_if(|at| *at <= scene.now).is_some() {
+            self.log_in(scene);
         }
         if self.client.poll_timeout().is_some_and(|at| at <= scene.now) {
             self.client.handle(now, ClientInput::Timeout);
@@ -171,6 +169,18 @@ impl App {
     }
 
     // Tokens
+
+    /// Somebody logs in again, or loads the page again where the client machine has stopped for good.
+    fn log_in(&mut self, scene: &mut Scene<'_>) {
+        let now = scene.true_now();
+        match self.client.state() {
+            ClientState::Unauthorized => self.give_token(scene),
+            ClientState::Closed if scene.calm => self.client.handle(now, ClientInput::Start),
+            _ => return,
+        }
+        // The token may be the very one that was refused.
+        self.login_at = Some(scene.now + Duration::from_secs(2));
+    }
 
     fn give_token(&mut self, scene: &mut Scene<'_>) {
         let token = self.token(scene);
@@ -229,7 +239,7 @@ impl App {
                 ClientOutput::Close { code } => self.close(scene, code),
                 ClientOutput::State(state) => {
                     scene.trace(format_args!("{:?} is {}", self.id, state.as_str()));
-                    if state == ClientState::Unauthorized {
+                    if matches!(state, ClientState::Unauthorized | ClientState::Closed) {
                         self.login_at = Some(scene.now + self.draw.micros(10_000, 8_000_000));
                     }
                 }

@@ -1,5 +1,7 @@
 //! The operator: asks what there is, and sends people away.
 
+use tidings_core::{Now, UnixTime};
+
 use super::draw::{Draw, Stream};
 use super::network::Word;
 use super::reader::percent_encoded;
@@ -81,7 +83,10 @@ impl Operator {
         if draw.chance(400) {
             // Later tokens are good: they are issued as if they were made after the revocation.
             let ahead = scene.hosts.iter().map(|host| host.clock.now(scene.now).unix.as_secs()).max();
-            scene.tokens.revoke(&user, ahead.unwrap_or(0) + 60);
+            let ahead = ahead.unwrap_or(0);
+            scene.tokens.revoke(&user, ahead + 60);
+            let now = Now { unix: UnixTime::from_secs(ahead), ..scene.true_now() };
+            scene.model.revoking(now, &user);
             return format!("/v1/connections?user={user}&revoke=true");
         }
         format!("/v1/connections?user={user}")
@@ -108,6 +113,12 @@ impl Operator {
                 }
                 target
             }
+        }
+    }
+
+    pub(crate) fn calm(&mut self, scene: &mut Scene<'_>) {
+        if let Some(link) = self.link.take() {
+            scene.hang_up(link);
         }
     }
 
