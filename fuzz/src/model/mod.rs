@@ -125,6 +125,8 @@ pub struct Logged {
 pub struct Model {
     violation: Option<Violation>,
     step: u64,
+    /// The configuration of all hubs.
+    config: Option<Config>,
     tokens: Tokens,
     truth: Truth,
     hubs: BTreeMap<HubId, HubModel>,
@@ -173,6 +175,7 @@ impl Model {
     /// A hub begins; `keys` are the numbers of the keys that it trusts.
     pub fn hub_began(&mut self, now: Now, hub: HubId, config: &Config, keys: &[u8]) {
         self.truth.configure(config);
+        self.config = Some(config.clone());
         self.hubs.insert(hub, HubModel::new(config, keys, now.instant));
     }
 
@@ -379,8 +382,7 @@ impl Model {
     pub fn opened(&mut self, app: AppId, link: LinkId, token: &str) {
         let own = self.apps.entry(app).or_default();
         own.link = Some(link);
-        let config = self.links.get(&link).and_then(|link| self.hubs.get(&link.hub)).map(|hub| &hub.config);
-        if let Some(pass) = config.and_then(|config| self.tokens.pass(token, config)) {
+        if let Some(pass) = self.config.as_ref().and_then(|config| self.tokens.pass(token, config)) {
             own.allow(pass.grants);
         }
     }
