@@ -150,10 +150,10 @@ impl KeySet {
             faults.extend(added.err().map(|error| ConfigFault::new(key, &"", error.to_string())));
         };
         for (index, pem) in config.public_keys.iter().enumerate() {
-            note(&format!("auth.public_keys[{index}]"), keys.add_pem(pem));
+            note(&format!("auth.public_keys[{index}]"), keys.add_pem(pem.expose()));
         }
         if let Some(jwks) = &config.jwks {
-            note("auth.jwks", keys.add_jwks(jwks));
+            note("auth.jwks", keys.add_jwks(jwks.expose()));
         }
         if faults.is_empty() { Ok(keys) } else { Err(faults) }
     }

@@ -267,6 +267,19 @@ macro_rules! text_setting {
 
         impl $crate::config::Setting for $ty {
             const KIND: $crate::config::Kind = $crate::config::Kind::Text;
+
+            fn read(
+                json: &::serde_json::Value,
+                _: $crate::config::Bounds,
+                path: &str,
+                faults: &mut ::std::vec::Vec<$crate::config::ConfigFault>,
+            ) -> ::core::option::Option<Self> {
+                let read = match json.as_str() {
+                    Some(text) => text.parse().map_err(|form: $crate::config::FormError| form.0),
+                    None => Err("a text in quotes"),
+                };
+                read.map_err(|allowed| faults.push($crate::config::ConfigFault::new(path, json, allowed))).ok()
+            }
         }
     )* };
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 pub(super) use panics::sabotage;
 
 use super::*;
-use crate::config::GrantConfig;
+use crate::config::{GrantConfig, Secret};
 use crate::time::UnixTime;
 
 #[test]
@@ -16,7 +16,8 @@ fn all_faults_of_a_configuration_are_told_at_once_and_each_key_once() {
     // given: a number out of range, a pattern that is none, a text that is no key and a wrong template
     let mut config = Config::default();
     config.limits.patterns = 0;
-    config.auth.public_keys = vec!["no key, however long this text may be; it has no beginning".repeat(2)];
+    let no_key = "no key, however long this text may be; it has no beginning".repeat(2);
+    config.auth.public_keys = vec![Secret::new(&no_key)];
     let wrong = json!({"subscribe": ["?"], "filter": {"tenantId": "$claim"}});
     config.auth.roles.insert("editor".to_owned(), GrantConfig::deserialize(wrong).unwrap());
     // when
