@@ -360,3 +360,61 @@ fn a_stream_of_data_gets_its_type_and_ids_from_the_command() {
     assert_eq!((&event["type"], &event["data"]), (&json!("shop.sold"), &json!({"price": 1.0})));
     assert!(event["id"].is_string());
 }
+
+#[test]
+fn what_can_never_work_is_refused_and_not_tried_again() {
+    for token in ["a b", "a\nb", "ü"] {
+        for command in [&["tail"][..], &["emit", "user.login"]] {
+            let run = tidings(command, &[("TIDINGS_TOKEN", token)], "");
+            assert_eq!(run.code, 2, "{run:?}");
+            assert!(run.err.contains("the token or key is none"), "{}", run.err);
+        }
+    }
+    let words = ["token", "--kid", "k", "--secret", SECRET];
+    assert_eq!(tidings(&words, &[], "").code, 2);
+}
+
+#[test]
+fn a_port_that_is_taken_ends_serve_with_1_and_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let _holder = TcpListener::bind(taken).unwrap();
+    let run = tidings(&["serve", "--dev", "--listen", &taken.to_string()], &[], "");
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(
+        run.err.contains(&format!("tidings: cannot listen on {taken}: Address already in use")),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_server_for_development_prints_what_works_as_it_stands() {
+    // given
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--dev", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut line = |begin: &str| lines.find(|line| line.starts_with(begin)).unwrap();
+    let page = line("Live page").split_whitespace().last().unwrap().to_owned();
+    let watch = line("Watch");
+    let curl = [line("Publish").trim_start_matches("Publish"), &line(" ")].join("\n");
+    let shell = |script: &str| {
+        let output = Command::new("sh").args(["-c", script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // when, then: the line of curl publishes
+    let published = shell(&curl);
+    assert!(published.contains("\"offset\":1"), "{published}");
+    // and: the live page is there
+    assert!(shell(&format!("curl -s '{page}'")).starts_with("<!"));
+    // and: the line that watches does
+    let tail = format!("{} tail --recent 1 --count 1", env!("CARGO_BIN_EXE_tidings"));
+    let watch = watch.trim_start_matches("Watch").trim_end_matches('\\');
+    assert!(shell(&format!("{watch} {tail}")).contains("\"contentId\":\"p1\""));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -159,7 +159,7 @@ fn an_error_of_syntax_has_line_and_column() {
     let found = faults(&sources(Some(file), &[], &[]));
     assert!(found[0].contains("t.toml:2:12: "), "{found:?}");
     let found = faults(&sources(Some(folder.0.join("none.toml")), &[], &[]));
-    assert!(found[0].contains("cannot be read"), "{found:?}");
+    assert!(found[0].contains("none.toml: cannot be read: "), "{found:?}");
 }
 
 #[test]

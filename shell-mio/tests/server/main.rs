@@ -6,6 +6,7 @@
 mod crowd;
 mod footprint;
 mod harness;
+mod keys;
 mod log;
 mod peers;
 mod signals;
