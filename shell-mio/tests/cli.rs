@@ -85,7 +85,9 @@ fn help_shows_examples_and_usage_errors_exit_with_2() {
     assert_eq!(tidings(&[], &[], "").code, 2);
     assert_eq!(tidings(&["fly"], &[], "").code, 2);
     assert!(tidings(&["--version"], &[], "").out.starts_with("tidings 0."));
-    assert!(tidings(&["completions", "bash"], &[], "").out.contains("_tidings"));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(tidings(&["completions", shell], &[], "").out.contains("retry-for"), "{shell}");
+    }
 }
 
 #[test]
@@ -202,6 +204,22 @@ fn a_token_without_a_grant_leaves_it_to_the_server() {
 }
 
 #[test]
+fn a_private_key_signs_by_its_own_algorithm() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/fixtures/keys");
+    for (key, algorithm) in [
+        ("ed25519.pem", jsonwebtoken::Algorithm::EdDSA),
+        ("p256.pem", jsonwebtoken::Algorithm::ES256),
+        ("rsa.pem", jsonwebtoken::Algorithm::RS256),
+    ] {
+        let run = tidings(&["token", "--key", &format!("{keys}/{key}"), "--kid", "2026-01"], &[], "");
+        assert_eq!(run.code, 0, "{key}: {run:?}");
+        let header = jsonwebtoken::decode_header(run.out.trim()).unwrap();
+        assert_eq!((header.alg, header.kid.as_deref()), (algorithm, Some("2026-01")));
+    }
+    assert_eq!(tidings(&["token", "--key", &format!("{keys}/rsa.pub.pem")], &[], "").code, 2);
+}
+
+#[test]
 fn the_schema_has_the_types_of_the_application() {
     let schema = File::new("sold.json", r#"{"type":"object","required":["price"]}"#);
     let text = format!("[[events.types]]\nname = 'shop.sold'\nschema = '{}'\n", schema.path());
@@ -292,6 +310,22 @@ fn emit_publishes_one_event_and_prints_its_result() {
     assert_eq!((&event["priority"], &event["subject"]), (&json!("high"), &json!("post/42")));
     assert_eq!((&event["data"]["contentId"], &event["data"]["meta"]["a"]), (&json!("42"), &json!(1)));
     assert!(event["data"]["updatedAt"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn emit_takes_data_as_json_from_a_flag_or_from_standard_input() {
+    let (url, requests) = server(vec![published(&["x"]), published(&["x"])]);
+    let data = r#"{"userId":"u","n":1.0}"#;
+    let run = tidings(&["emit", "a.b", "m.k=1", "--data", data, "--url", &url], &[], "");
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = tidings(&["emit", "a.b", "--data", "-", "--url", &url], &[], data);
+    assert_eq!(run.code, 0, "{run:?}");
+    let sent: Vec<Value> = requests.iter().take(2).map(|(_, body)| body[0]["data"].clone()).collect();
+    assert_eq!(sent, [json!({"userId": "u", "n": 1.0, "m": {"k": 1}}), json!({"userId": "u", "n": 1.0})]);
+    for wrong in ["{", "nonsense"] {
+        let run = tidings(&["emit", "a.b", "--data", wrong, "--url", &url], &[], "");
+        assert_eq!(run.code, 2, "{run:?}");
+    }
 }
 
 #[test]
