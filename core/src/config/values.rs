@@ -227,7 +227,7 @@ impl<'de> Deserialize<'de> for Secret {
         // serde's own message would quote the value.
         match Value::deserialize(from)? {
             Value::String(text) => Ok(Self(text.into())),
-            _ => Err(serde::de::Error::custom("a secret is a text")),
+            _ => Err(serde::de::Error::custom("a text in quotes")),
         }
     }
 }
