@@ -13,7 +13,6 @@ mod origin;
 mod pem;
 mod revocation;
 mod role;
-mod strict;
 mod token;
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::grant::Grant;
 use super::keys::{KeyFingerprint, KeySet, Verified};
 use super::role::Roles;
-use super::strict;
 use crate::config::{Audience, AuthConfig};
+use crate::event::parse_strict;
 use crate::time::UnixTime;
 
 /// Bytes that a token may have.
@@ -201,7 +201,8 @@ pub(super) fn verify(token: &str, keys: &KeySet, rules: &ClaimRules) -> Result<I
 
 fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    match strict::parse(&json) {
+    let json = str::from_utf8(&json).map_err(|_| TokenError::Malformed)?;
+    match parse_strict(json) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err(TokenError::Malformed),
     }

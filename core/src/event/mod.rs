@@ -26,6 +26,7 @@ pub use event::Event;
 pub use fault::Fault;
 pub use fields::{Fields, FieldsBuilder, Number, Scalar};
 pub use filter::{Filter, FilterError};
+pub(crate) use json::parse_strict;
 pub use kind::{
     ContentStatus, HealthStatus, Kind, NotATimestamp, ObjectOrList, Shape, TextOrNumber, TextOrObject,
     Timestamp,
