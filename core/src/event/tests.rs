@@ -213,6 +213,7 @@ fn fields_are_the_scalars_by_path_and_data_cannot_forge_attributes() {
         r#""userId":"u1","@subject":"forged","@source":"forged","a":{"b":[1,"x",[2],{"c":3}],"d":null,"":1,"e.f":2,"@g":true}"#,
     ))
     .unwrap();
+    assert_eq!(Fields::from_event(event.json()).as_ref(), Some(event.fields()), "a client reads the same");
     let text = |text: &str| Scalar::String(text.into());
     let int = |int| Scalar::Number(Number::Int(int));
     let fields: Vec<_> =
