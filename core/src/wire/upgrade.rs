@@ -1,6 +1,8 @@
 //! The server's side of the opening handshake (RFC 6455 §4.2). Fields that stand in several lines are
 //! folded before they are judged, so that a split `Connection` passes and two keys do not.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -21,11 +23,18 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// A request that asks for a WebSocket and may have one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that asks for a WebSocket and may have one. A subprotocol may carry a token, so the debug form
+/// counts them only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Upgrade<'head> {
     key: &'head str,
     protocols: Vec<&'head str>,
+}
+
+impl fmt::Debug for Upgrade<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upgrade({} subprotocols)", self.protocols.len())
+    }
 }
 
 /// A request that asks for a WebSocket and must not have one.
@@ -240,6 +249,17 @@ mod tests {
         assert_eq!(offer(&["p"; 17].join(",")), Err(UpgradeError::Protocols));
         assert_eq!(offer("a b"), Err(UpgradeError::Protocols));
         assert!(offer("tidings.v1, tidings.bearer.eyJh-_.eyJz.c2ln").is_ok());
+    }
+
+    #[test]
+    fn no_debug_form_shows_a_token() {
+        let text = format!(
+            "GET /ws?token=hush HTTP/1.1\r\n{FIELDS}{KEY}{VERSION}Authorization: Bearer hush\r\n\
+             Cookie: session=hush\r\nSec-WebSocket-Protocol: tidings.v1, tidings.bearer.hush\r\n\r\n"
+        );
+        let head = head(&text).unwrap();
+        let shown = format!("{head:?} {:?}", Upgrade::parse(&head).unwrap());
+        assert!(shown.contains("Authorization") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]
