@@ -102,7 +102,7 @@ fn check_path(path: &str) -> Result<Box<str>, FilterError> {
 }
 
 /// Whether `path` is a dotted path into `data`.
-pub(super) fn is_data_path(path: &str) -> bool {
+pub(crate) fn is_data_path(path: &str) -> bool {
     path.len() <= PATH_BYTES_MAX && !path.starts_with('@') && path.split('.').all(|key| !key.is_empty())
 }
 
