@@ -601,17 +601,21 @@ fn what_the_server_cannot_serve_at_the_moment_is_asked_again_and_a_refusal_is_no
 
 #[test]
 fn a_publish_is_repeated_with_the_same_event_id_until_it_is_answered() {
-    let mut script = Script::new();
-    script.client.publish(json!({"type": "content.updated", "data": {}})).unwrap();
-    script.open();
-    let first = script.sent();
-    assert!(first[0]["event"]["id"].is_string());
-    script.reopen();
-    assert_eq!(script.sent(), first);
-    script.message(&json!({"type": "published", "id": "p0", "eventId": "x", "offset": 7, "duplicate": true}));
-    assert_eq!(script.said(), ["published 0 at 7 true"]);
-    script.reopen();
-    assert_eq!(script.sent(), [] as [Value; 0]);
+    for event in [json!({"type": "content.updated", "data": {}}), json!({"type": "a.b", "id": null})] {
+        let mut script = Script::new();
+        script.client.publish(event).unwrap();
+        script.open();
+        let first = script.sent();
+        assert!(first[0]["event"]["id"].is_string());
+        script.reopen();
+        assert_eq!(script.sent(), first);
+        script.message(
+            &json!({"type": "published", "id": "p0", "eventId": "x", "offset": 7, "duplicate": true}),
+        );
+        assert_eq!(script.said(), ["published 0 at 7 true"]);
+        script.reopen();
+        assert_eq!(script.sent(), [] as [Value; 0]);
+    }
 }
 
 #[test]
