@@ -1,4 +1,5 @@
-//! Filters: equality on scalars of an event, by dotted path.
+//! Filters: equality on scalars of an event, by dotted path. `core/tests/fixtures/routing.json` holds the
+//! vectors that every implementation of them keeps.
 
 use thiserror::Error;
 
