@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::grant::Grant;
-use super::keys::{KeyFingerprint, KeySet, Verified};
+use super::keys::{KeySet, Verified};
 use super::role::Roles;
 use crate::config::{Audience, AuthConfig};
 use crate::event::parse_strict;
@@ -120,12 +120,6 @@ impl Identity {
     #[must_use]
     pub const fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
-    }
-
-    /// The key that verified the signature.
-    #[must_use]
-    pub const fn key(&self) -> KeyFingerprint {
-        self.verified.key
     }
 
     /// When the token stops being good: `exp` plus the leeway. From this moment on it is expired.
