@@ -9,8 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use thiserror::Error;
 use tungstenite::handshake::derive_accept_key;
 
-use super::http::{Framing, Method, ReplyTo, RequestHead, Response, Version};
-use crate::time::UnixTime;
+use super::http::{Framing, Method, RequestHead, Response, Version};
 
 /// Subprotocols that a client may offer.
 const PROTOCOLS_MAX: usize = 16;
@@ -58,7 +57,8 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// The problem document that answers it: 426 for another version, else 400.
+    /// The problem document that answers it, to be encoded for [`ReplyTo::CLOSE`](super::http::ReplyTo::CLOSE):
+    /// 426 for another version, else 400.
     #[must_use]
     pub fn response(self) -> Response {
         let status = if self == Self::Version { 426 } else { 400 };
@@ -67,11 +67,6 @@ impl UpgradeError {
             Self::Version => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
             _ => response,
         }
-    }
-
-    /// The whole answer, after which the connection closes.
-    pub fn encode(self, now: UnixTime, out: &mut Vec<u8>) {
-        self.response().encode(ReplyTo::CLOSE, now, out);
     }
 }
 
@@ -130,10 +125,10 @@ impl<'head> Upgrade<'head> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::http::{HttpError, HttpLimits, Progress, RequestReader};
+    use super::super::http::{HttpError, HttpLimits, Progress, ReplyTo, RequestReader};
     use super::super::{Message, Reader, Role, WebSocketLimits};
     use super::*;
-    use crate::time::Instant;
+    use crate::time::{Instant, UnixTime};
 
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
@@ -208,7 +203,7 @@ mod tests {
             assert_eq!(upgrade(&format!("{FIELDS}{KEY}{version}")), Err(UpgradeError::Version), "{version}");
         }
         let mut out = Vec::new();
-        UpgradeError::Version.encode(UnixTime::default(), &mut out);
+        UpgradeError::Version.response().encode(ReplyTo::CLOSE, UnixTime::default(), &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("HTTP/1.1 426 Upgrade Required\r\n"));
         assert!(out.contains("\r\nSec-WebSocket-Version: 13\r\n"));

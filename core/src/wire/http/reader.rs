@@ -88,7 +88,7 @@ impl RequestReader {
     ///
     /// # Errors
     /// [`HttpError`] where the request must not be read. The reader is [`Phase::Refused`] from then on:
-    /// the caller answers with [`HttpError::encode`] and closes, lingering.
+    /// the caller answers with [`HttpError::response`] and closes, lingering.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Progress, HttpError> {
         let result = self.advance(input);
         if result.is_err() {
