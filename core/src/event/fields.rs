@@ -24,6 +24,9 @@ pub enum Scalar {
 }
 
 /// A number in canonical form: integral values are integers, so equal values have equal forms.
+///
+/// Integers of 64 bits are exact. Everything else has the value that it has as an IEEE 754 double, as in
+/// most readers of JSON.
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
     /// An integral value.
@@ -234,6 +237,8 @@ mod tests {
         assert_ne!(number("9007199254740993"), number("9007199254740992"));
         assert_ne!(number("18446744073709551615"), number("18446744073709551614"));
         assert_ne!(number("0.1"), number("0.2"));
+        assert_eq!(number("1e300"), number("10.0E299"));
+        assert_eq!(number("18446744073709551616"), number("18446744073709551617"), "as doubles");
     }
 
     #[test]
