@@ -114,11 +114,9 @@ impl RequestReader {
                 if !body.push(input)? {
                     return Ok(Progress::NeedMore);
                 }
-                let idle = State::Head(HeadScanner::default());
-                match std::mem::replace(&mut self.state, idle) {
-                    State::Body(body) => Ok(Progress::Body(body.into_content())),
-                    _ => Ok(Progress::NeedMore),
-                }
+                let content = body.take_content();
+                self.state = State::Head(HeadScanner::default());
+                Ok(Progress::Body(content))
             }
             State::Refused => {
                 *input = &[];
