@@ -36,6 +36,10 @@ pub struct ClientConfig {
     pub publish_bytes_max: usize,
     /// Events at most that have been sent and not answered.
     pub publishes_in_flight: usize,
+    /// Messages a second at most, in the long run; what the server allows, or less.
+    pub messages_per_s: u32,
+    /// Messages at once at most; less than the server allows, because it counts long scans as more.
+    pub messages_burst: u32,
     /// Outputs at most that wait to be polled. A message beyond is not taken: the client reconnects and
     /// resumes, so nothing is lost.
     pub outputs_max: usize,
@@ -61,6 +65,8 @@ impl Default for ClientConfig {
             publishes_max: 256,
             publish_bytes_max: 4 * 1024 * 1024,
             publishes_in_flight: 32,
+            messages_per_s: 100,
+            messages_burst: 100,
             outputs_max: 1024,
             output_bytes_max: 8 * 1024 * 1024,
         }

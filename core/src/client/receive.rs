@@ -9,7 +9,7 @@ use super::Client;
 use super::connect::close;
 use super::io::{About, ClientError, ClientOutput, GapReason, SubscriptionId, Token};
 use super::messages::{self, BadMessage, Head};
-use super::session::{Backoff, Phase, Replay, Session};
+use super::session::{Backoff, Pace, Phase, Replay, Session};
 use super::token::Refresh;
 use crate::protocol::{Epoch, PerLane, Position};
 use crate::time::{Instant, Now, UnixTime};
@@ -88,6 +88,8 @@ impl Client {
             ping_due: false,
             leave_at: None,
             flush_at: None,
+            pace: Pace::new(&self.config),
+            held_until: None,
         };
         self.enter(Phase::Open(Box::new(session)));
         Ok(())

@@ -632,6 +632,32 @@ fn publishes_in_flight_are_bounded_and_keep_their_order() {
 }
 
 #[test]
+fn what_the_application_wants_at_once_is_sent_no_faster_than_the_server_takes_it() {
+    let mut script = Script::new();
+    script.open();
+    for _ in 0..256 {
+        script.client.publish(json!({"type": "a.b"})).unwrap();
+    }
+    let mut sent = Vec::new();
+    for _ in 0..200 {
+        for message in script.sent() {
+            sent.push(script.millis);
+            let answer = json!({"type": "published", "id": message["id"], "eventId": "x", "offset": 7});
+            script.message(&answer);
+        }
+        if script.client.poll_timeout().is_some_and(|due| due.as_micros() <= script.millis * 1000 + 10_000) {
+            script.pass(10);
+        }
+    }
+    assert_eq!(sent.len(), 256);
+    assert_eq!(sent.iter().filter(|at| **at == sent[0]).count(), 100, "a hundred at once");
+    let (last, first) = (sent[255], sent[0]);
+    assert!((1500..=1600).contains(&(last - first)), "and then a hundred a second: {} ms", last - first);
+    script.pass(10);
+    assert!(script.client.poll_timeout().is_some_and(|due| due.as_micros() > script.millis * 1000 + 1000));
+}
+
+#[test]
 fn bounds_are_errors_of_the_caller() {
     let config =
         ClientConfig { subscriptions_max: 1, handles_max: 2, publishes_max: 1, ..Default::default() };
@@ -650,7 +676,8 @@ fn bounds_are_errors_of_the_caller() {
 
 #[test]
 fn a_flapping_application_cannot_pile_up_requests() {
-    let (mut script, _) = Script::subscribed();
+    let mut script = Script::with(ClientConfig { messages_burst: 10_000, ..ClientConfig::default() });
+    script.open();
     let mut refused = 0;
     for _ in 0..1000 {
         match script.client.subscribe(&wanted(&["a.b"])) {
