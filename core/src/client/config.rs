@@ -28,8 +28,13 @@ pub struct ClientConfig {
     pub subscription_bytes_max: usize,
     /// Subscriptions of the application at most; equal ones share one of the server's.
     pub handles_max: usize,
+    /// Patterns of a subscription at most.
+    pub patterns_max: usize,
     /// Keys of a filter at most.
     pub filter_keys_max: usize,
+    /// Size of one event at most, in bytes of JSON with the message around it. A server closes on what is
+    /// larger than it takes, and a client stops on that.
+    pub event_bytes_max: usize,
     /// Events at most that wait to be published or for their answer.
     pub publishes_max: usize,
     /// Their size at most, in bytes of JSON.
@@ -61,7 +66,9 @@ impl Default for ClientConfig {
             subscriptions_max: 128,
             subscription_bytes_max: 48 * 1024,
             handles_max: 4096,
+            patterns_max: 64,
             filter_keys_max: 16,
+            event_bytes_max: 64 * 1024,
             publishes_max: 256,
             publish_bytes_max: 4 * 1024 * 1024,
             publishes_in_flight: 32,

@@ -157,7 +157,7 @@ impl Client {
     /// [`ClientOutput::Published`] or an error about it.
     ///
     /// # Errors
-    /// [`PublishError`] where it is no object or a bound is reached.
+    /// [`PublishError`] where it is no object, is too large, or a bound is reached.
     pub fn publish(&mut self, event: serde_json::Value) -> Result<PublishId, PublishError> {
         self.publishes.publish(&self.config, &mut self.rng, event)
     }

@@ -45,6 +45,9 @@ impl Publishes {
         }
         let id = PublishId(self.next);
         let text = Request::Publish { id: &wire_id(id), event: &event }.encode();
+        if config.event_bytes_max < text.len() {
+            return Err(PublishError::TooLarge { max: config.event_bytes_max });
+        }
         if config.publishes_max <= self.pending.len()
             || config.publish_bytes_max < self.bytes.saturating_add(text.len())
         {

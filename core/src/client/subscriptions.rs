@@ -106,6 +106,9 @@ impl Subscriptions {
         if wanted.events.is_empty() {
             return Err(SubscribeError::NoEvents);
         }
+        if config.patterns_max < wanted.events.iter().count() {
+            return Err(SubscribeError::TooManyPatterns { max: config.patterns_max });
+        }
         if Subscribe::RECENT_MAX < wanted.recent {
             return Err(SubscribeError::Recent);
         }

@@ -675,6 +675,18 @@ fn bounds_are_errors_of_the_caller() {
 }
 
 #[test]
+fn what_the_server_would_close_on_is_an_error_of_the_caller() {
+    let mut client = Client::new(ClientConfig::default(), [5; 32], Now::default());
+    let event = |bytes: usize| json!({"id": "e", "type": "a.b", "data": {"text": "x".repeat(bytes)}});
+    client.publish(event(65_000)).unwrap();
+    assert_eq!(client.publish(event(65_536)), Err(PublishError::TooLarge { max: 65_536 }));
+    let names = |count: usize| (0..count).map(|name| format!("a.n{name}")).collect::<Vec<_>>();
+    let patterns = |count| wanted(&names(count).iter().map(String::as_str).collect::<Vec<_>>());
+    client.subscribe(&patterns(64)).unwrap();
+    assert_eq!(client.subscribe(&patterns(65)), Err(SubscribeError::TooManyPatterns { max: 64 }));
+}
+
+#[test]
 fn a_flapping_application_cannot_pile_up_requests() {
     let mut script = Script::with(ClientConfig { messages_burst: 10_000, ..ClientConfig::default() });
     script.open();
