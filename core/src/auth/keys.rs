@@ -15,7 +15,7 @@ use crate::config::{AuthConfig, ConfigFault};
 
 /// Names a key by its content: the same key from a PEM file and from a JWKS has one fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyFingerprint([u8; 32]);
+pub(super) struct KeyFingerprint([u8; 32]);
 
 impl fmt::Debug for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,12 +218,6 @@ impl KeySet {
         }
         *self = extended;
         Ok(())
-    }
-
-    /// Whether the key of that fingerprint is in the set.
-    #[must_use]
-    pub fn contains(&self, fingerprint: KeyFingerprint) -> bool {
-        self.keys.iter().any(|key| key.fingerprint == fingerprint)
     }
 
     /// Whether what a signature was verified with is in the set still, with that algorithm.

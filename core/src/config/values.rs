@@ -324,7 +324,13 @@ impl FromStr for AddressRange {
         if longest < prefix {
             return Err(FORM);
         }
-        Ok(Self { base, prefix })
+        Ok(match base {
+            // Addresses are compared in their own form.
+            IpAddr::V6(mapped) if 96 <= prefix && base.to_canonical().is_ipv4() => {
+                Self { base: mapped.to_canonical(), prefix: prefix - 96 }
+            }
+            base => Self { base, prefix },
+        })
     }
 }
 
@@ -347,6 +353,7 @@ mod tests {
         let holds = |text: &str, address: &str| range(text).unwrap().contains(address.parse().unwrap());
         assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("10.0.0.0/8", "::ffff:10.1.2.3"));
+        assert!(holds("::ffff:10.1.2.3", "10.1.2.3") && holds("::ffff:10.0.0.0/104", "::ffff:10.1.2.3"));
         assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "::1"));
         assert!(holds("::/0", "::1") && holds("fd00::/8", "fd12::1") && !holds("::1", "::2"));
         assert!(range("10.0.0.0/33").is_err() && range("x").is_err() && range("10.0.0.0/").is_err());
