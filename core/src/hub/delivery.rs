@@ -33,6 +33,10 @@ impl Source for History {
         Self::end(self)
     }
 
+    fn seq_above(&self, lane: Priority, offset: Offset) -> u64 {
+        self.lane(lane).seq_above(offset)
+    }
+
     fn offset(&self, lane: Priority, seq: u64) -> Offset {
         entry(self, lane, seq).offset
     }

@@ -161,7 +161,7 @@ impl Hub {
     /// Has what is queued matched anew, by the definitions as they are.
     pub(super) fn rewind(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.get(conn) {
-            self.lanes.rewind(connection.lanes);
+            self.lanes.rewind(connection.lanes, &self.history);
         }
     }
 
