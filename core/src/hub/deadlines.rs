@@ -56,7 +56,7 @@ impl Hub {
             let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
             now + wait.min(WALL_CLOCK)
         });
-        let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let leaving = self.leaving.and_then(|leaving| leaving.deadline);
         [timers, history, expiry, leaving].into_iter().flatten().min()
     }
 
