@@ -23,6 +23,9 @@ const FIRED_MAX: usize = 1_024;
 const EXPIRED_MAX: usize = 4_096;
 /// Steps of searching that one timeout does.
 const STEPS_MAX: usize = 16;
+/// For how far ahead token expiry is armed, in milliseconds: what a connection that is gone leaves behind is
+/// forgotten after that, however long its token is good.
+const EXPIRY_AHEAD_MS: i64 = 300_000;
 /// How often the wall clock is looked at while tokens can expire.
 const WALL_CLOCK: Duration = Duration::from_millis(500);
 
@@ -90,7 +93,7 @@ impl Hub {
             session.expiry_armed = u64::MAX;
             match session.identity.deadline() {
                 Some(deadline) if deadline <= now => self.close(conn, CloseCode::TokenExpired),
-                // The token was refreshed since.
+                // The token was refreshed since, or is good for longer than was armed.
                 _ => self.arm_expiry(conn),
             }
         }
@@ -100,7 +103,8 @@ impl Hub {
     pub(super) fn arm_expiry(&mut self, conn: ConnId) {
         let Some(session) = self.connections.get_mut(conn).and_then(Connection::session_mut) else { return };
         let Some(deadline) = session.identity.deadline() else { return };
-        let at = u64::try_from(deadline.as_millis()).unwrap_or(0);
+        let ahead = self.now.unix.as_millis().saturating_add(EXPIRY_AHEAD_MS);
+        let at = u64::try_from(deadline.as_millis().min(ahead)).unwrap_or(0);
         if self.expiries.tick_of(at) < session.expiry_armed {
             session.expiry_armed = self.expiries.arm(conn, at);
         }
