@@ -167,14 +167,18 @@ impl Hub {
     }
 
     fn next_due_live(&self, connection: &Connection, session: &Session) -> (Instant, Due) {
+        let now = self.now.instant;
         let timeout = Duration::from_millis(self.config.heartbeat.timeout_ms);
         let backlog = !connection.lanes.is_idle() || !connection.outbox.is_empty();
-        let alive = if backlog { connection.heard.max(connection.took) } else { connection.heard };
         let silence = match session.transport {
-            Transport::WebSocket(_) => (alive + timeout, Due::Silence),
+            // Bytes that it takes count only while there are more of them: looked at when the silence is long
+            // enough, since an entry armed for later would not be moved when the backlog ends.
+            Transport::WebSocket(_) if backlog && connection.heard + timeout <= now => {
+                Some(connection.heard.max(connection.took) + timeout)
+            }
+            Transport::WebSocket(_) => Some(connection.heard + timeout),
             // The reader of a stream never sends: only one that takes nothing of a backlog is dead.
-            Transport::Stream(_) if backlog => (connection.took + timeout, Due::Silence),
-            Transport::Stream(_) => (Instant::from_micros(u64::MAX), Due::Silence),
+            Transport::Stream(_) => backlog.then_some(connection.took + timeout),
         };
         let fragments = match &session.transport {
             Transport::WebSocket(reader) => reader.fragmented_since(),
@@ -184,7 +188,7 @@ impl Hub {
         let wait = Duration::from_millis(self.config.http.response_ms);
         let publish = session.busy.as_ref().filter(|busy| matches!(busy.1, Busy::Publish(..)));
         [
-            Some(silence),
+            silence.map(|at| (at, Due::Silence)),
             Some((session.next_heartbeat, Due::Heartbeat)),
             session.leave.map(|at| (at, Due::Leave)),
             fragments.map(|since| (since + limit, Due::Fragments)),
@@ -192,7 +196,8 @@ impl Hub {
         ]
         .into_iter()
         .flatten()
-        .min_by_key(|(at, _)| *at)
+        // Of all that has passed the first in this list goes first: a heartbeat would be a backlog.
+        .min_by_key(|(at, _)| now.max(*at))
         .expect("a session always has its heartbeat")
     }
 
