@@ -1,6 +1,6 @@
 //! What is due when: one timer entry a connection, re-armed when it fires or when something comes sooner.
 //!
-//! Token expiry runs on the wall clock and so on a wheel of its own; it is looked at with every input, and
+//! Token expiry runs on the wall clock and so in a table of its own; it is looked at with every input, and
 //! the shell is asked to come back within a second while any token can expire.
 
 use std::time::Duration;

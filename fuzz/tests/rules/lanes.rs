@@ -171,3 +171,36 @@ fn conflation_counts_only_what_the_connection_would_have_received() {
     client.socket().flow();
     assert_eq!(client.events().last(), Some(&11));
 }
+
+#[test]
+fn high_normal_and_low_share_what_critical_leaves_by_weight() {
+    let world = World::new();
+    let client = world.connect("ann");
+    client.subscribe("s", &["*"]);
+    client.socket().stall();
+    // given: a backlog of alike events in each lane
+    for lane in ["low", "normal", "high"] {
+        publish(&world, 0..150, |n| events::attribute(events::normal(n), "priority", lane));
+    }
+    client.socket().flow();
+    // then: ten rounds of 8:4:1
+    let heard = client.read_type("event");
+    let share = |lane: &str| heard[..130].iter().filter(|message| message["lane"] == lane).count();
+    let shares = ["high", "normal", "low"].map(share);
+    assert!(shares[0].abs_diff(80) <= 2 && shares[1].abs_diff(40) <= 2, "{shares:?}");
+    assert!(shares[2].abs_diff(10) <= 2, "{shares:?}");
+    assert_eq!(heard.len(), 450);
+}
+
+#[test]
+fn however_little_a_write_takes_the_same_arrives() {
+    let world = short_queues();
+    let client = world.connect("ann");
+    client.subscribe("s", &["*"]);
+    client.socket().stall();
+    publish(&world, 1..=9, events::normal);
+    publish(&world, 10..=12, events::critical);
+    client.socket().limit_writes(1);
+    client.socket().flow();
+    assert_eq!(client.events(), (10..=12).chain(1..=9).collect::<Vec<_>>());
+}

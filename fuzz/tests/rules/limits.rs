@@ -1,5 +1,7 @@
 //! §7: limits and what going over them costs.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde_json::{Value, json};
 use tidings_sim::{Client, World, events, request};
 
@@ -120,4 +122,35 @@ fn what_went_over_the_wire_is_counted() {
     client.close(1000);
     let stats = world.stats();
     assert_eq!((&stats["totalConnections"], &stats["activeSubscriptions"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn an_address_has_so_many_connections_that_have_not_said_who_they_are() {
+    let world = World::with(|config| config.limits.unauthenticated_per_address = 2);
+    // Those that have do not count.
+    let _known = [world.connect("ann"), world.connect("bob"), world.connect("cleo")];
+    let _silent = [world.open(), world.open()];
+    assert_eq!(world.http(&request("GET", "/healthz", &[], b"")).status, 503);
+    // and: another address is another matter
+    let elsewhere = world.open_from(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)));
+    elsewhere.send(&request("GET", "/healthz", &[], b""));
+    assert_eq!(super::answer(&elsewhere).unwrap().status, 200);
+    // and: who says nothing makes room after the time for a handshake
+    world.advance(10_100);
+    assert_eq!(world.http(&request("GET", "/healthz", &[], b"")).status, 200);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_given_up_after_ten_seconds() {
+    let world = World::new();
+    let socket = world.open();
+    socket.send(b"GET /healthz HTTP/1.1\r\nHost: sim\r\n");
+    for _ in 0..9 {
+        world.advance(1_000);
+        socket.send(b"A: b\r\n");
+    }
+    assert!(!socket.is_finished());
+    world.advance(1_100);
+    assert_eq!(super::answer(&socket).unwrap().status, 408);
+    assert!(socket.is_finished());
 }

@@ -12,7 +12,7 @@ mod streams;
 mod subscriptions;
 
 use serde_json::{Value, json};
-use tidings_sim::{Client, Response, Socket, World, request};
+use tidings_sim::{Client, Response, Socket, World, events, request};
 
 /// Where a client of this world stands that has everything up to these offsets.
 fn since(world: &World, critical: u64, high: u64, normal: u64, low: u64) -> Value {
@@ -60,4 +60,33 @@ fn publish(world: &World, numbers: impl IntoIterator<Item = u64>, event: impl Fn
     for n in numbers {
         world.publish(&event(n));
     }
+}
+
+/// A story with a bit of everything; gives every byte that was sent.
+fn story(trickled: bool) -> Vec<u8> {
+    let world = World::with(|config| config.limits.lane_queue = 4);
+    let client = world.connect("ann");
+    client.subscribe("s", &["*"]);
+    client.socket().stall();
+    publish(&world, 1..=20, events::normal);
+    publish(&world, 21..=30, |n| events::health("api", n));
+    client.socket().flow();
+    world.advance(95_000);
+    let request = request("GET", "/healthz", &[], b"");
+    let socket = world.open();
+    if trickled {
+        socket.trickle(&request)
+    } else {
+        socket.send(&request)
+    }
+    world.input(tidings_core::Input::Drain);
+    world.advance(20_000);
+    world.transcript()
+}
+
+#[test]
+fn the_same_story_gives_the_same_bytes_however_its_bytes_arrive() {
+    let told = story(false);
+    assert_eq!(told, story(false));
+    assert_eq!(told, story(true));
 }
