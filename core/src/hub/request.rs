@@ -61,14 +61,13 @@ impl Hub {
         let limits = self.http_limits();
         loop {
             let now = self.now.instant;
-            let Some(exchange) = self.exchange_mut(conn) else { break };
-            if matches!(exchange.step, Step::Busy(..) | Step::Respond) {
-                break;
-            }
             if self.is_blocked(conn) {
                 break;
             }
             let Some(exchange) = self.exchange_mut(conn) else { break };
+            if exchange.is_working() {
+                break;
+            }
             let idle = exchange.reader.phase() == crate::wire::http::Phase::Idle;
             if idle && !input.is_empty() {
                 exchange.since = now;

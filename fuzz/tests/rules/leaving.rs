@@ -69,6 +69,20 @@ fn a_request_under_way_is_answered_and_then_its_connection_holds_up_nothing() {
 }
 
 #[test]
+fn a_request_that_has_begun_is_answered_and_a_connection_without_one_is_closed() {
+    let world = World::new();
+    let (begun, idle) = (world.open(), world.open());
+    begun.send(b"GET /v1/schema HTTP/1.1\r\n");
+    world.input(Input::Drain);
+    assert!(idle.is_closed());
+    // when
+    begun.send(b"Host: sim\r\n\r\n");
+    // then
+    let response = answer(&begun).expect("the request is answered");
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+}
+
+#[test]
 fn an_idle_instance_is_drained_at_once() {
     let world = World::new();
     world.input(Input::Drain);
