@@ -223,7 +223,7 @@ impl Net {
         let bytes = slices.concat();
         assert!(!bytes.is_empty(), "a poll gives bytes or nothing");
         let written = bytes.len().min(link.write_max).min(link.room.unwrap_or(usize::MAX));
-        transmit.commit(written);
+        link.pending = transmit.commit(written);
         match &link.client {
             Some(client) => link.to_server.extend(client.borrow_mut().receive(&bytes[..written])),
             None => link.to_client.extend_from_slice(&bytes[..written]),
