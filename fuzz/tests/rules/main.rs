@@ -75,9 +75,9 @@ fn story(trickled: bool) -> Vec<u8> {
     let request = request("GET", "/healthz", &[], b"");
     let socket = world.open();
     if trickled {
-        socket.trickle(&request)
+        socket.trickle(&request);
     } else {
-        socket.send(&request)
+        socket.send(&request);
     }
     world.input(tidings_core::Input::Drain);
     world.advance(20_000);
