@@ -36,3 +36,20 @@ fn all_faults_of_a_configuration_are_told_at_once_and_each_key_once() {
     assert_eq!(Hub::new(config, [0; 32], now).unwrap_err(), HubError(faults));
     assert_eq!(check(&Config::default()), []);
 }
+
+#[test]
+fn connections_that_are_gone_leave_nothing_behind_however_long_their_tokens_are_good() {
+    let mut server = panics::Server::new();
+    // given: many connections one after the other, each with a token for a day
+    for _ in 0..100 {
+        let conn = server.websocket(0);
+        server.hub.handle(server.now, Input::Closed { conn });
+    }
+    // when: minutes pass
+    let later = Duration::from_secs(301);
+    let unix = UnixTime::from_millis(server.now.unix.as_millis() + 301_000);
+    server.now = Now { instant: server.now.instant + later, unix };
+    server.hub.handle(server.now, Input::Timeout);
+    // then
+    assert_eq!((server.hub.expiries.len(), server.hub.timers.len()), (0, 0));
+}
