@@ -54,14 +54,14 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
                     false
                 }
                 Err(error) => {
-                    error.encode(UnixTime::default(), &mut out);
+                    error.response().encode(ReplyTo::CLOSE, UnixTime::default(), &mut out);
                     false
                 }
             },
             Ok(_) if 0 < len => continue,
             Ok(_) => return Ok(()),
             Err(error) => {
-                error.encode(UnixTime::default(), &mut out);
+                error.response().encode(ReplyTo::CLOSE, UnixTime::default(), &mut out);
                 false
             }
         };

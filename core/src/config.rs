@@ -16,7 +16,7 @@ pub use keys::{Bounds, ConfigFault, Key, Unit, concat, count, nearest};
 pub use origin::{Origin, SentOrigin};
 pub use values::{AddressRange, FormError, Kind, Secret, Setting};
 
-use crate::event::{Catalog, CatalogError, ConflationRule, CustomType, Priority, is_type_name};
+use crate::event::{Catalog, CatalogError, ConflationRule, CustomType, Priority, is_data_path, is_type_name};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -263,7 +263,7 @@ impl Setting for ConflateConfig {
     fn check(&self, _: Bounds, path: &str, faults: &mut Vec<ConfigFault>) {
         check_type(&self.type_name, &format!("{path}.type"), faults);
         for (index, key) in self.keys.iter().enumerate() {
-            if 256 < key.len() || key.split('.').any(str::is_empty) {
+            if !is_data_path(key) {
                 let path = format!("{path}.keys[{index}]");
                 faults.push(ConfigFault::new(&path, key, "a dotted path into data"));
             }
@@ -341,18 +341,22 @@ impl Config {
 
     /// The place of what the catalog refused.
     fn catalog_fault(&self, error: &CatalogError) -> ConfigFault {
-        let text = error.to_string();
-        // The catalog speaks of types by name; the last one of that name is the one at fault.
-        let quoted = |name: &str| text.contains(&format!("{name:?}"));
-        let of_type = self.events.types.iter().rposition(|own| quoted(&own.name));
-        let of_rule = self.events.conflate.iter().rposition(|own| quoted(&own.type_name));
-        let rule_first = text.starts_with("conflation");
-        let key = match (of_type, of_rule) {
-            (_, Some(index)) if rule_first => format!("events.conflate[{index}]"),
-            (Some(index), _) => format!("events.types[{index}]"),
-            _ => "events.types".to_owned(),
+        use CatalogError::{
+            Document, Duplicate, Name, RemoteReference, RuleKeys, RuleTwice, RuleType, Schema, SchemaId,
+            TooMany,
         };
-        ConfigFault::new(&key, &"", text)
+        // Of several of one name the last is the one at fault.
+        let (list, index) = match error {
+            Name(name) | Duplicate(name) | Schema { name, .. } | RemoteReference { name, .. } => {
+                ("events.types", self.events.types.iter().rposition(|own| own.name == *name))
+            }
+            RuleType(name) | RuleTwice(name) | RuleKeys(name) => {
+                ("events.conflate", self.events.conflate.iter().rposition(|own| own.type_name == *name))
+            }
+            TooMany | Document(_) | SchemaId(_) => ("events.types", None),
+        };
+        let key = index.map_or_else(|| list.to_owned(), |index| format!("{list}[{index}]"));
+        ConfigFault::new(&key, &"", error.to_string())
     }
 
     /// Values that only make sense next to each other.
@@ -411,7 +415,8 @@ pub fn check_tree(keys: &[Key], json: &Value) -> Vec<ConfigFault> {
         match keys.iter().find(|key| key.name == name) {
             Some(key) => key.check(&value, &mut faults),
             None if is_section(keys, &name) => {
-                faults.push(ConfigFault::new(&name, &value, "a table of settings"));
+                // What stands there may be the secret that belongs into the table.
+                faults.push(ConfigFault::new(&name, &"", "a table of settings"));
             }
             None => faults.push(ConfigFault::unknown(&name, keys.iter().map(|key| key.name))),
         }
@@ -492,7 +497,7 @@ mod tests {
             "limits.message_bytes = 1: 1024 to 67108864 bytes",
             "limits.mesage_bytes: no such key; did you mean `limits.message_bytes`?",
             "limits.patterns = \"many\": 1 to 1024",
-            "http = 7: a table of settings",
+            "http: a table of settings",
             "history.age_ms = -1: 1000 to 31622400000 ms",
             "origins[1] = \"a.example\": an origin as in `https://admin.example.com`, `https://*.example.com` or `*`",
             "auth.leeway_s = 3601: 0 to 3600 s",
@@ -522,9 +527,14 @@ mod tests {
     fn types_and_rules_of_the_application_are_checked_element_by_element() {
         let found = faults(&json!({"events": {
             "types": [{"name": "shop.sold", "schema": {}}, {"name": "shop", "schema": "x"}, {"name": "shop.sold"}],
-            "conflate": [{"type": "a.*", "keys": ["a..b"]}, {"type": "a.b", "keys": []}],
+            "conflate": [{"type": "a.*", "keys": ["a..b", "a", "@source"]}, {"type": "a.b", "keys": []}],
         }}));
-        let expected = ["events.types[2]", "events.conflate[0].type", "events.conflate[0].keys[0]"];
+        let expected = [
+            "events.types[2]",
+            "events.conflate[0].type",
+            "events.conflate[0].keys[0]",
+            "events.conflate[0].keys[2]",
+        ];
         for key in expected {
             assert!(found.iter().any(|fault| fault.starts_with(key)), "{key} not in {found:#?}");
         }

@@ -228,10 +228,4 @@ impl History {
         let oldest = self.lanes.iter().filter_map(|(_, window)| window.entries.front());
         oldest.map(|entry| entry.appended).min().map(|appended| appended + self.settings.age)
     }
-
-    /// Whether everything above `offset` in `lane` is still held.
-    #[must_use]
-    pub fn covers(&self, lane: Priority, offset: Offset) -> bool {
-        self.lanes[lane].evicted <= offset
-    }
 }

@@ -119,6 +119,8 @@ pub struct Hub {
     publishes: BTreeMap<PublishId, Publishing>,
     next_publish: u64,
     appends: Map<RequestId, Append>,
+    /// Events of publish requests that wait for an append, repeats included.
+    waiting: usize,
     next_request: u64,
     /// Connections whose search goes on.
     work: VecDeque<ConnId>,
@@ -179,6 +181,7 @@ impl Hub {
             publishes: BTreeMap::new(),
             next_publish: 0,
             appends: Map::with_hasher(keyed),
+            waiting: 0,
             next_request: 0,
             work: VecDeque::new(),
             sweep: None,

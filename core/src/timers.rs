@@ -1,8 +1,8 @@
 //! Deadlines of all connections, in coarse ticks: one entry a connection, re-armed lazily.
 //!
 //! Traffic only writes a timestamp; when an entry comes due its connection says what is really due and
-//! when to look again. A deadline never fires early and at most one tick late. The same wheel
-//! serves the monotonic clock (heartbeats, timeouts) and the wall clock (token expiry).
+//! when to look again. A deadline never fires early and at most one tick late. The same table serves the
+//! monotonic clock (heartbeats, timeouts) and the wall clock (token expiry).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// A wheel with ticks of `tick` units of its clock.
+    /// An empty table with ticks of `tick` units of its clock.
     #[must_use]
     pub const fn new(tick: u64) -> Self {
         Self { tick, due: BTreeMap::new(), len: 0 }

@@ -109,7 +109,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("map", &[]),
     ("rng", &["map"]),
     ("event", &["time"]),
-    ("protocol", &["event"]),
+    ("protocol", &["config", "event"]),
     ("wire", &["time"]),
     ("stats", &["event", "protocol", "time"]),
     ("config", &["event"]),

@@ -53,6 +53,8 @@ pub(crate) struct Net {
     pub(crate) drained: bool,
     pub(crate) budget: usize,
     pub(crate) published: Vec<Published>,
+    /// Nothing happens for now.
+    pub(crate) held: bool,
     free: Vec<usize>,
     slots: u32,
 }
@@ -72,6 +74,7 @@ impl Net {
             drained: false,
             budget: BUDGET,
             published: Vec::new(),
+            held: false,
             free: Vec::new(),
             slots: 0,
         }
@@ -125,6 +128,11 @@ impl Net {
 
     /// Lets everything happen that can happen at this moment.
     pub(crate) fn run(&mut self) {
+        if self.held {
+            return;
+        }
+        // A shell begins its turn by saying what time it is.
+        self.handle(Input::Timeout);
         for _ in 0..STEPS_MAX {
             let read = self.read();
             let told = self.obey();
@@ -215,7 +223,7 @@ impl Net {
         let bytes = slices.concat();
         assert!(!bytes.is_empty(), "a poll gives bytes or nothing");
         let written = bytes.len().min(link.write_max).min(link.room.unwrap_or(usize::MAX));
-        transmit.commit(written);
+        link.pending = transmit.commit(written);
         match &link.client {
             Some(client) => link.to_server.extend(client.borrow_mut().receive(&bytes[..written])),
             None => link.to_client.extend_from_slice(&bytes[..written]),

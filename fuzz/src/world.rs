@@ -79,6 +79,15 @@ impl World {
 
     // What happens outside
 
+    /// Does several things in one turn: the hub goes on only when all of them are done.
+    pub fn together(&self, things: impl FnOnce()) {
+        self.net.borrow_mut().held = true;
+        things();
+        let mut net = self.net.borrow_mut();
+        net.held = false;
+        net.run();
+    }
+
     /// Gives the hub one input of any kind.
     pub fn input(&self, input: Input<'_>) {
         let mut net = self.net.borrow_mut();

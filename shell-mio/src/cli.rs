@@ -123,10 +123,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(text) | Self::Failed(text) | Self::Refused(text) => f.write_str(text),
-            Self::Config(faults) => {
-                let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                f.write_str(&lines.join("\n"))
-            }
+            Self::Config(faults) => match faults.as_slice() {
+                [only] => only.fmt(f),
+                _ => {
+                    write!(f, "{} faults in the configuration", faults.len())?;
+                    faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+                }
+            },
             Self::Unread => Ok(()),
         }
     }

@@ -178,7 +178,7 @@ pub(crate) struct Fault {
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A variable that names no key is both place and key.
+        // A variable that names no key, and a file that cannot be read, are both place and key.
         if self.place != self.fault.key {
             write!(f, "{}: ", self.place)?;
         }

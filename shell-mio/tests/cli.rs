@@ -85,7 +85,9 @@ fn help_shows_examples_and_usage_errors_exit_with_2() {
     assert_eq!(tidings(&[], &[], "").code, 2);
     assert_eq!(tidings(&["fly"], &[], "").code, 2);
     assert!(tidings(&["--version"], &[], "").out.starts_with("tidings 0."));
-    assert!(tidings(&["completions", "bash"], &[], "").out.contains("_tidings"));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(tidings(&["completions", shell], &[], "").out.contains("retry-for"), "{shell}");
+    }
 }
 
 #[test]
@@ -202,6 +204,22 @@ fn a_token_without_a_grant_leaves_it_to_the_server() {
 }
 
 #[test]
+fn a_private_key_signs_by_its_own_algorithm() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/fixtures/keys");
+    for (key, algorithm) in [
+        ("ed25519.pem", jsonwebtoken::Algorithm::EdDSA),
+        ("p256.pem", jsonwebtoken::Algorithm::ES256),
+        ("rsa.pem", jsonwebtoken::Algorithm::RS256),
+    ] {
+        let run = tidings(&["token", "--key", &format!("{keys}/{key}"), "--kid", "2026-01"], &[], "");
+        assert_eq!(run.code, 0, "{key}: {run:?}");
+        let header = jsonwebtoken::decode_header(run.out.trim()).unwrap();
+        assert_eq!((header.alg, header.kid.as_deref()), (algorithm, Some("2026-01")));
+    }
+    assert_eq!(tidings(&["token", "--key", &format!("{keys}/rsa.pub.pem")], &[], "").code, 2);
+}
+
+#[test]
 fn the_schema_has_the_types_of_the_application() {
     let schema = File::new("sold.json", r#"{"type":"object","required":["price"]}"#);
     let text = format!("[[events.types]]\nname = 'shop.sold'\nschema = '{}'\n", schema.path());
@@ -295,6 +313,22 @@ fn emit_publishes_one_event_and_prints_its_result() {
 }
 
 #[test]
+fn emit_takes_data_as_json_from_a_flag_or_from_standard_input() {
+    let (url, requests) = server(vec![published(&["x"]), published(&["x"])]);
+    let data = r#"{"userId":"u","n":1.0}"#;
+    let run = tidings(&["emit", "a.b", "m.k=1", "--data", data, "--url", &url], &[], "");
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = tidings(&["emit", "a.b", "--data", "-", "--url", &url], &[], data);
+    assert_eq!(run.code, 0, "{run:?}");
+    let sent: Vec<Value> = requests.iter().take(2).map(|(_, body)| body[0]["data"].clone()).collect();
+    assert_eq!(sent, [json!({"userId": "u", "n": 1.0, "m": {"k": 1}}), json!({"userId": "u", "n": 1.0})]);
+    for wrong in ["{", "nonsense"] {
+        let run = tidings(&["emit", "a.b", "--data", wrong, "--url", &url], &[], "");
+        assert_eq!(run.code, 2, "{run:?}");
+    }
+}
+
+#[test]
 fn emit_tries_again_with_the_same_id() {
     let busy = (503, json!({"title": "Overloaded", "code": "unavailable"}));
     let (url, requests) = server(vec![busy.clone(), busy, published(&["x"])]);
@@ -359,4 +393,62 @@ fn a_stream_of_data_gets_its_type_and_ids_from_the_command() {
     let event = requests.recv().unwrap().1[0].clone();
     assert_eq!((&event["type"], &event["data"]), (&json!("shop.sold"), &json!({"price": 1.0})));
     assert!(event["id"].is_string());
+}
+
+#[test]
+fn what_can_never_work_is_refused_and_not_tried_again() {
+    for token in ["a b", "a\nb", "ü"] {
+        for command in [&["tail"][..], &["emit", "user.login"]] {
+            let run = tidings(command, &[("TIDINGS_TOKEN", token)], "");
+            assert_eq!(run.code, 2, "{run:?}");
+            assert!(run.err.contains("the token or key is none"), "{}", run.err);
+        }
+    }
+    let words = ["token", "--kid", "k", "--secret", SECRET];
+    assert_eq!(tidings(&words, &[], "").code, 2);
+}
+
+#[test]
+fn a_port_that_is_taken_ends_serve_with_1_and_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let _holder = TcpListener::bind(taken).unwrap();
+    let run = tidings(&["serve", "--dev", "--listen", &taken.to_string()], &[], "");
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(
+        run.err.contains(&format!("tidings: cannot listen on {taken}: Address already in use")),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_server_for_development_prints_what_works_as_it_stands() {
+    // given
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--dev", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut line = |begin: &str| lines.find(|line| line.starts_with(begin)).unwrap();
+    let page = line("Live page").split_whitespace().last().unwrap().to_owned();
+    let watch = line("Watch");
+    let curl = [line("Publish").trim_start_matches("Publish"), &line(" ")].join("\n");
+    let shell = |script: &str| {
+        let output = Command::new("sh").args(["-c", script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // when, then: the line of curl publishes
+    let published = shell(&curl);
+    assert!(published.contains("\"offset\":1"), "{published}");
+    // and: the live page is there
+    assert!(shell(&format!("curl -s '{page}'")).starts_with("<!"));
+    // and: the line that watches does
+    let tail = format!("{} tail --recent 1 --count 1", env!("CARGO_BIN_EXE_tidings"));
+    let watch = watch.trim_start_matches("Watch").trim_end_matches('\\');
+    assert!(shell(&format!("{watch} {tail}")).contains("\"contentId\":\"p1\""));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

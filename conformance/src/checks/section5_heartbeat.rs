@@ -191,6 +191,8 @@ async fn client_that_takes_its_backlog_is_kept(t: Context) -> Outcome {
     let batch = json!(vec![event; 100]);
     for _ in 0..8 {
         server.publish(&batch).await?;
+        // Until it begins to read it says that it is there, however long that takes.
+        socket.send(&Frame::text(&json!({"type": "ping"}))).await?;
     }
     // 24 MB are due. It reads them slowly, and says nothing for more than three timeouts.
     let begin = Instant::now();

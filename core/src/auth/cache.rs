@@ -22,30 +22,8 @@ impl TokenDigest {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct TokenCache(Bounded<TokenDigest, Arc<Identity>>);
-
-impl TokenCache {
-    pub(super) const fn new(capacity: usize, keyed: Keyed) -> Self {
-        Self(Bounded::new(capacity, keyed))
-    }
-
-    pub(super) fn get(&mut self, token: &TokenDigest) -> Option<Arc<Identity>> {
-        self.0.touch(token).cloned()
-    }
-
-    pub(super) fn insert(&mut self, token: TokenDigest, identity: Arc<Identity>) {
-        self.0.insert(token, identity);
-    }
-
-    pub(super) fn remove(&mut self, token: &TokenDigest) {
-        self.0.remove(token);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
+/// What was verified before, by token.
+pub(super) type Tokens = Bounded<TokenDigest, Arc<Identity>>;
 
 /// One copy of each grant, shared by all that have it: most users have one of few.
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::keys::{KeyError, PublicKey};
-use super::{pem, strict};
+use super::pem;
+use crate::event::parse_strict;
 
 /// A key, its name, and the one algorithm that it is for where it says so.
 pub(super) struct SignatureKey {
@@ -17,7 +18,7 @@ pub(super) struct SignatureKey {
 }
 
 pub(super) fn signature_keys(json: &str) -> Result<Vec<SignatureKey>, KeyError> {
-    let document = strict::parse(json.as_bytes()).map_err(|fault| KeyError::JwksJson(fault.to_string()))?;
+    let document = parse_strict(json).map_err(|fault| KeyError::JwksJson(fault.to_string()))?;
     let keys = document.get("keys").and_then(Value::as_array).ok_or(KeyError::JwksShape)?;
     let mut usable = Vec::new();
     for (index, jwk) in keys.iter().enumerate() {

@@ -15,7 +15,7 @@ use crate::config::{AuthConfig, ConfigFault};
 
 /// Names a key by its content: the same key from a PEM file and from a JWKS has one fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyFingerprint([u8; 32]);
+pub(super) struct KeyFingerprint([u8; 32]);
 
 impl fmt::Debug for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,10 +150,10 @@ impl KeySet {
             faults.extend(added.err().map(|error| ConfigFault::new(key, &"", error.to_string())));
         };
         for (index, pem) in config.public_keys.iter().enumerate() {
-            note(&format!("auth.public_keys[{index}]"), keys.add_pem(pem));
+            note(&format!("auth.public_keys[{index}]"), keys.add_pem(pem.expose()));
         }
         if let Some(jwks) = &config.jwks {
-            note("auth.jwks", keys.add_jwks(jwks));
+            note("auth.jwks", keys.add_jwks(jwks.expose()));
         }
         if faults.is_empty() { Ok(keys) } else { Err(faults) }
     }
@@ -218,12 +218,6 @@ impl KeySet {
         }
         *self = extended;
         Ok(())
-    }
-
-    /// Whether the key of that fingerprint is in the set.
-    #[must_use]
-    pub fn contains(&self, fingerprint: KeyFingerprint) -> bool {
-        self.keys.iter().any(|key| key.fingerprint == fingerprint)
     }
 
     /// Whether what a signature was verified with is in the set still, with that algorithm.

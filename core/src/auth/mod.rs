@@ -13,7 +13,6 @@ mod origin;
 mod pem;
 mod revocation;
 mod role;
-mod strict;
 mod token;
 
 #[cfg(test)]
@@ -23,7 +22,7 @@ use std::sync::Arc;
 
 pub use api_key::ApiKey;
 pub use grant::{Grant, GrantPart, PublishDenied};
-pub use keys::{KeyError, KeyFingerprint, KeySet};
+pub use keys::{KeyError, KeySet};
 pub use origin::Origins;
 pub use token::{Identity, TOKEN_MAX, TokenError, USER_MAX};
 
@@ -31,7 +30,7 @@ use crate::config::{AuthConfig, ConfigFault, CookieName};
 use crate::map::Keyed;
 use crate::time::UnixTime;
 use api_key::ApiKeys;
-use cache::{Grants, TokenCache, TokenDigest};
+use cache::{Grants, TokenDigest, Tokens};
 use revocation::Revocations;
 use role::Roles;
 use token::ClaimRules;
@@ -56,7 +55,7 @@ pub struct Authenticator {
     api_keys: ApiKeys,
     query_token: bool,
     cookie: Option<CookieName>,
-    cache: TokenCache,
+    cache: Tokens,
     grants: Grants,
     revocations: Revocations,
     cache_hits: u64,
@@ -89,7 +88,7 @@ impl Authenticator {
             api_keys,
             query_token: config.query_token,
             cookie: config.cookie.clone(),
-            cache: TokenCache::new(config.cache_tokens, keyed),
+            cache: Tokens::new(config.cache_tokens, keyed),
             grants: Grants::new(keyed),
             revocations: Revocations::new(config.max_revocations, keyed),
             cache_hits: 0,
@@ -104,26 +103,18 @@ impl Authenticator {
     pub fn verify(&mut self, token: &str, now: UnixTime) -> Result<Arc<Identity>, TokenError> {
         token::check_len(token)?;
         let digest = TokenDigest::of(token);
-        let cached = self.cache.get(&digest);
-        let known = cached.is_some();
-        let identity = match cached {
-            Some(identity) => {
-                self.cache_hits += 1;
-                identity
+        if let Some(identity) = self.cache.touch(&digest).cloned() {
+            self.cache_hits += 1;
+            if let Err(refused) = self.check_moment(&identity, now) {
+                self.cache.remove(&digest);
+                return Err(refused);
             }
-            None => {
-                self.cache_misses += 1;
-                Arc::new(token::verify(token, &self.keys, &self.rules)?)
-            }
-        };
-        if let Err(refused) = self.check_moment(&identity, now) {
-            self.cache.remove(&digest);
-            return Err(refused);
-        }
-        if known {
             return Ok(identity);
         }
-        let identity = Arc::new(Arc::unwrap_or_clone(identity).with_grant(|grant| self.grants.intern(grant)));
+        self.cache_misses += 1;
+        let identity = token::verify(token, &self.keys, &self.rules)?;
+        self.check_moment(&identity, now)?;
+        let identity = Arc::new(identity.with_grant(|grant| self.grants.intern(grant)));
         self.cache.insert(digest, Arc::clone(&identity));
         Ok(identity)
     }

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::grant::Grant;
-use super::keys::{KeyFingerprint, KeySet, Verified};
+use super::keys::{KeySet, Verified};
 use super::role::Roles;
-use super::strict;
 use crate::config::{Audience, AuthConfig};
+use crate::event::parse_strict;
 use crate::time::UnixTime;
 
 /// Bytes that a token may have.
@@ -122,12 +122,6 @@ impl Identity {
         self.issued_at
     }
 
-    /// The key that verified the signature.
-    #[must_use]
-    pub const fn key(&self) -> KeyFingerprint {
-        self.verified.key
-    }
-
     /// When the token stops being good: `exp` plus the leeway. From this moment on it is expired.
     #[must_use]
     pub fn deadline(&self) -> Option<UnixTime> {
@@ -201,7 +195,8 @@ pub(super) fn verify(token: &str, keys: &KeySet, rules: &ClaimRules) -> Result<I
 
 fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    match strict::parse(&json) {
+    let json = str::from_utf8(&json).map_err(|_| TokenError::Malformed)?;
+    match parse_strict(json) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err(TokenError::Malformed),
     }

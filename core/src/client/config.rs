@@ -28,14 +28,23 @@ pub struct ClientConfig {
     pub subscription_bytes_max: usize,
     /// Subscriptions of the application at most; equal ones share one of the server's.
     pub handles_max: usize,
+    /// Patterns of a subscription at most.
+    pub patterns_max: usize,
     /// Keys of a filter at most.
     pub filter_keys_max: usize,
+    /// Size of one event at most, in bytes of JSON with the message around it. A server closes on what is
+    /// larger than it takes, and a client stops on that.
+    pub event_bytes_max: usize,
     /// Events at most that wait to be published or for their answer.
     pub publishes_max: usize,
     /// Their size at most, in bytes of JSON.
     pub publish_bytes_max: usize,
     /// Events at most that have been sent and not answered.
     pub publishes_in_flight: usize,
+    /// Messages a second at most, in the long run; what the server allows, or less.
+    pub messages_per_s: u32,
+    /// Messages at once at most; less than the server allows, because it counts long scans as more.
+    pub messages_burst: u32,
     /// Outputs at most that wait to be polled. A message beyond is not taken: the client reconnects and
     /// resumes, so nothing is lost.
     pub outputs_max: usize,
@@ -57,10 +66,14 @@ impl Default for ClientConfig {
             subscriptions_max: 128,
             subscription_bytes_max: 48 * 1024,
             handles_max: 4096,
+            patterns_max: 64,
             filter_keys_max: 16,
+            event_bytes_max: 64 * 1024,
             publishes_max: 256,
             publish_bytes_max: 4 * 1024 * 1024,
             publishes_in_flight: 32,
+            messages_per_s: 100,
+            messages_burst: 100,
             outputs_max: 1024,
             output_bytes_max: 8 * 1024 * 1024,
         }

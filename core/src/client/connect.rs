@@ -254,6 +254,7 @@ impl Client {
             (session.refresh, session.refreshing) = (None, true);
             self.credentials.ask();
         }
+        session.held_until.take_if(|held_until| *held_until <= at);
         if session.flush_at.take_if(|flush_at| *flush_at <= at).is_some() {
             self.subscriptions.flush();
             self.publishes.flush();

@@ -157,6 +157,12 @@ pub enum SubscribeError {
     /// No pattern is given.
     #[error("a subscription names at least one event type or pattern")]
     NoEvents,
+    /// More patterns than a subscription may have.
+    #[error("a subscription names at most {max} event types or patterns")]
+    TooManyPatterns {
+        /// The bound of the configuration.
+        max: usize,
+    },
     /// The filter is none.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -176,6 +182,12 @@ pub enum PublishError {
     /// It is not a JSON object.
     #[error("an event is a JSON object")]
     NotAnObject,
+    /// It is larger than one event may be.
+    #[error("an event has at most {max} bytes, the message around it included")]
+    TooLarge {
+        /// The bound of the configuration.
+        max: usize,
+    },
     /// A bound of the configuration is reached.
     #[error("too many events wait for their answer: wait for some, or raise the client's bounds")]
     TooMany,

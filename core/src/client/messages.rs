@@ -27,19 +27,6 @@ impl From<&str> for BadMessage {
     }
 }
 
-/// An offset within its bound.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "u64")]
-pub(super) struct Bounded(pub(super) Offset);
-
-impl TryFrom<u64> for Bounded {
-    type Error = &'static str;
-
-    fn try_from(value: u64) -> Result<Self, &'static str> {
-        Offset::new(value).map(Self).ok_or("an offset is at most 2^53-1")
-    }
-}
-
 /// The part by which messages are told apart.
 #[derive(Debug, Deserialize)]
 pub(super) struct Head<'a> {
@@ -66,7 +53,7 @@ pub(super) struct HeartbeatTimes {
 pub(super) struct Subscribed<'a> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
-    pub(super) offset: Bounded,
+    pub(super) offset: Offset,
     #[serde(borrow, default)]
     pub(super) recent: Vec<OffsetEvent<'a>>,
     #[serde(default)]
@@ -75,7 +62,7 @@ pub(super) struct Subscribed<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct OffsetEvent<'a> {
-    pub(super) offset: Bounded,
+    pub(super) offset: Offset,
     #[serde(borrow)]
     pub(super) event: &'a RawValue,
 }
@@ -91,25 +78,21 @@ pub(super) struct Resumed<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct WirePosition {
     epoch: Box<str>,
-    lanes: PerLane<Bounded>,
+    lanes: PerLane<Offset>,
 }
 
 impl WirePosition {
     pub(super) fn read(&self) -> Result<Position, BadMessage> {
         let epoch = Epoch::new(&self.epoch).ok_or("an epoch is 1-64 characters of A-Z a-z 0-9 _ -")?;
-        Ok(Position { epoch, lanes: offsets(&self.lanes) })
+        Ok(Position { epoch, lanes: self.lanes })
     }
-}
-
-pub(super) fn offsets(lanes: &PerLane<Bounded>) -> PerLane<Offset> {
-    PerLane::from_fn(|lane| lanes[lane].0)
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ResumedSubscription<'a> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
-    pub(super) offset: Option<Bounded>,
+    pub(super) offset: Option<Offset>,
     #[serde(borrow)]
     pub(super) error: Option<Fault<'a>>,
 }
@@ -140,14 +123,14 @@ pub(super) struct Published<'a> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
     pub(super) event_id: Box<str>,
-    pub(super) offset: Bounded,
+    pub(super) offset: Offset,
     #[serde(default)]
     pub(super) duplicate: bool,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
-    pub(super) offset: Bounded,
+    pub(super) offset: Offset,
     pub(super) lane: Priority,
     #[serde(borrow)]
     pub(super) event: &'a RawValue,
@@ -156,8 +139,8 @@ pub(super) struct Event<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Gap<'a> {
     pub(super) lane: Priority,
-    pub(super) after: Option<Bounded>,
-    pub(super) until: Bounded,
+    pub(super) after: Option<Offset>,
+    pub(super) until: Offset,
     #[serde(borrow)]
     reason: Cow<'a, str>,
 }
@@ -174,7 +157,7 @@ impl Gap<'_> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Heartbeat {
-    pub(super) lanes: PerLane<Bounded>,
+    pub(super) lanes: PerLane<Offset>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -157,7 +157,7 @@ impl Client {
     /// [`ClientOutput::Published`] or an error about it.
     ///
     /// # Errors
-    /// [`PublishError`] where it is no object or a bound is reached.
+    /// [`PublishError`] where it is no object, is too large, or a bound is reached.
     pub fn publish(&mut self, event: serde_json::Value) -> Result<PublishId, PublishError> {
         self.publishes.publish(&self.config, &mut self.rng, event)
     }
@@ -181,7 +181,11 @@ impl Client {
             self.phase = Phase::Opening { token: token.clone(), by };
             return Some(ClientOutput::Open { token });
         }
-        self.next_request().map(|text| ClientOutput::Send(Text(text)))
+        let text = self.next_request()?;
+        if let Some(session) = self.phase.session() {
+            session.pace.count(self.last.instant);
+        }
+        Some(ClientOutput::Send(Text(text)))
     }
 
     /// When [`ClientInput::Timeout`] is due at the latest.
@@ -214,6 +218,12 @@ impl Client {
         }
         if std::mem::take(&mut session.ping_due) {
             return Some(Request::Ping.encode());
+        }
+        // What has a deadline of its own has gone; what the application asks for may be too much at once.
+        let free_at = session.pace.free_at();
+        session.held_until = (self.last.instant < free_at).then_some(free_at);
+        if session.held_until.is_some() {
+            return None;
         }
         if let Some(text) = self.subscriptions.next_unsubscribe() {
             return Some(text);

@@ -38,9 +38,16 @@ impl Publishes {
         mut event: serde_json::Value,
     ) -> Result<PublishId, PublishError> {
         let object = event.as_object_mut().ok_or(PublishError::NotAnObject)?;
-        object.entry("id").or_insert_with(|| rng.token(26).into());
+        // An `id` that is null is none (CloudEvents JSON §2.2).
+        let event_id = object.entry("id").or_insert(serde_json::Value::Null);
+        if event_id.is_null() {
+            *event_id = rng.token(26).into();
+        }
         let id = PublishId(self.next);
         let text = Request::Publish { id: &wire_id(id), event: &event }.encode();
+        if config.event_bytes_max < text.len() {
+            return Err(PublishError::TooLarge { max: config.event_bytes_max });
+        }
         if config.publishes_max <= self.pending.len()
             || config.publish_bytes_max < self.bytes.saturating_add(text.len())
         {

@@ -9,7 +9,7 @@ use super::Client;
 use super::connect::close;
 use super::io::{About, ClientError, ClientOutput, GapReason, SubscriptionId, Token};
 use super::messages::{self, BadMessage, Head};
-use super::session::{Backoff, Phase, Replay, Session};
+use super::session::{Backoff, Pace, Phase, Replay, Session};
 use super::token::Refresh;
 use crate::protocol::{Epoch, PerLane, Position};
 use crate::time::{Instant, Now, UnixTime};
@@ -88,6 +88,8 @@ impl Client {
             ping_due: false,
             leave_at: None,
             flush_at: None,
+            pace: Pace::new(&self.config),
+            held_until: None,
         };
         self.enter(Phase::Open(Box::new(session)));
         Ok(())
@@ -102,7 +104,7 @@ impl Client {
         if !self.follows() {
             return Err("an event came before resumed".into());
         }
-        let (offset, lane) = (message.offset.0, message.lane);
+        let (offset, lane) = (message.offset, message.lane);
         // Without a position nothing is subscribed; what comes was for a subscription that has ended.
         let Some(position) = &mut self.position else { return Ok(()) };
         if offset <= position.lanes[lane] {
@@ -123,15 +125,14 @@ impl Client {
         if self.follows()
             && let Some(position) = &mut self.position
         {
-            let lanes = messages::offsets(&message.lanes);
-            position.lanes = PerLane::from_fn(|lane| position.lanes[lane].max(lanes[lane]));
+            position.lanes = PerLane::from_fn(|lane| position.lanes[lane].max(message.lanes[lane]));
         }
         Ok(())
     }
 
     /// A gap that the position covers has been told by [`Client::resumed`].
     fn gap(&mut self, message: &messages::Gap<'_>) -> Result<(), BadMessage> {
-        let (lane, until, after) = (message.lane, message.until.0, message.after.map(|after| after.0));
+        let (lane, until, after) = (message.lane, message.until, message.after);
         let follows = self.follows();
         let Some(position) = &mut self.position else { return Ok(()) };
         if follows {
@@ -150,7 +151,7 @@ impl Client {
         let Some(session) = self.phase.session() else { return Ok(()) };
         if first && !begun.is_empty() {
             // What ended before is owed to nobody, so the beginning of the only one is the position.
-            let offset = message.offset.0;
+            let offset = message.offset;
             let lanes = PerLane::from_fn(|lane| match &self.position {
                 Some(position) => position.lanes[lane].max(offset),
                 None => offset,
@@ -215,7 +216,7 @@ impl Client {
 
     fn published(&mut self, message: messages::Published<'_>) -> Result<(), BadMessage> {
         if let Some(publish) = self.publishes.answered(&message.id) {
-            let (event_id, offset) = (message.event_id, message.offset.0);
+            let (event_id, offset) = (message.event_id, message.offset);
             let duplicate = message.duplicate;
             self.outbox.push(ClientOutput::Published { publish, event_id, offset, duplicate });
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::config::ClientConfig;
 use super::io::{ClientState, Token};
 use super::token::Refresh;
 use crate::protocol::Epoch;
@@ -115,6 +116,9 @@ pub(super) struct Session {
     pub(super) leave_at: Option<Instant>,
     /// When deferred requests are sent again.
     pub(super) flush_at: Option<Instant>,
+    pub(super) pace: Pace,
+    /// Until when requests are held back that would be too many at once.
+    pub(super) held_until: Option<Instant>,
 }
 
 impl Session {
@@ -135,8 +139,35 @@ impl Session {
     fn deadline(&self, now: Now) -> Instant {
         let replay = (self.replay == Replay::Asked).then_some(self.replay_by);
         let refresh = self.refresh.map(|refresh| refresh.deadline(now));
-        let others = [self.probe_by, self.leave_at, self.flush_at, replay, refresh];
+        let others = [self.probe_by, self.leave_at, self.flush_at, self.held_until, replay, refresh];
         others.into_iter().flatten().fold(self.heard + self.timeout, Instant::min)
+    }
+}
+
+/// Keeps what is sent within what the server takes from one connection (PROTOCOL §7), so that an
+/// application in a hurry is slowed down and not closed with 4429.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    each: Duration,
+    ahead: Duration,
+    /// When all that was sent would have been sent at the long-run rate.
+    even_at: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(config: &ClientConfig) -> Self {
+        let each = Duration::from_secs(1) / config.messages_per_s.max(1);
+        Self { each, ahead: each * config.messages_burst.saturating_sub(1), even_at: Instant::ZERO }
+    }
+
+    /// Counts a message that is sent.
+    pub(super) fn count(&mut self, now: Instant) {
+        self.even_at = self.even_at.max(now) + self.each;
+    }
+
+    /// When the next message may be sent.
+    pub(super) fn free_at(&self) -> Instant {
+        self.even_at - self.ahead
     }
 }
 

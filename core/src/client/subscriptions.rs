@@ -8,9 +8,7 @@ use serde::Deserialize;
 
 use super::config::ClientConfig;
 use super::io::{RecentEvent, Subscribe, SubscribeError, SubscriptionId};
-use super::messages::{
-    BadMessage, Bounded, OffsetEvent, Request, ResumeEntry, ResumedSubscription, Subscribed,
-};
+use super::messages::{BadMessage, OffsetEvent, Request, ResumeEntry, ResumedSubscription, Subscribed};
 use crate::event::{Fields, Filter, Patterns};
 use crate::protocol::Offset;
 
@@ -107,6 +105,9 @@ impl Subscriptions {
         let filter = filter.transpose()?.unwrap_or_default();
         if wanted.events.is_empty() {
             return Err(SubscribeError::NoEvents);
+        }
+        if config.patterns_max < wanted.events.iter().count() {
+            return Err(SubscribeError::TooManyPatterns { max: config.patterns_max });
         }
         if Subscribe::RECENT_MAX < wanted.recent {
             return Err(SubscribeError::Recent);
@@ -221,7 +222,7 @@ impl Subscriptions {
     pub(super) fn subscribed(&mut self, message: &Subscribed<'_>) -> Vec<Begun> {
         let asked = |wire: &Wire| wire.id == *message.id && wire.stage == Stage::Asked;
         let Some(index) = self.wires.iter().position(asked) else { return Vec::new() };
-        let offset = message.offset.0;
+        let offset = message.offset;
         let recent: Vec<_> = message.recent.iter().map(own).collect();
         let wire = &mut self.wires[index];
         wire.stage = Stage::Live { from: offset, told: true };
@@ -273,7 +274,7 @@ impl Subscriptions {
                 refused.push(Refused { subscriptions: wire.ids(), code, message });
                 return false;
             }
-            if let (Stage::Live { from, .. }, Some(Bounded(offset))) = (&mut wire.stage, answer.offset) {
+            if let (Stage::Live { from, .. }, Some(offset)) = (&mut wire.stage, answer.offset) {
                 *from = offset;
                 for handle in &mut wire.handles {
                     handle.above = if anew { offset } else { handle.above.max(offset) };
@@ -329,7 +330,8 @@ impl Subscriptions {
             }
             if !wire.filter.is_empty() {
                 if fields.is_none() {
-                    fields = Some(Fields::from_event(&serde_json::from_str(event)?));
+                    fields =
+                        Some(Fields::from_event(event).ok_or("an event is an object with each key once")?);
                 }
                 if !fields.as_ref().is_some_and(|fields| wire.filter.matches(fields)) {
                     continue;
@@ -349,5 +351,5 @@ struct EventHead<'a> {
 }
 
 fn own(event: &OffsetEvent<'_>) -> Arc<RecentEvent> {
-    Arc::new(RecentEvent { offset: event.offset.0, event: event.event.to_owned() })
+    Arc::new(RecentEvent { offset: event.offset, event: event.event.to_owned() })
 }

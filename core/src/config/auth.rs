@@ -18,9 +18,10 @@ crate::settings! {
         /// Secret of HS256, HS384 and HS512 tokens.
         jwt_secret: Option<Secret> = None, Bytes 32..=4096;
         /// Public keys of RS, PS, ES and EdDSA tokens, each as PEM text.
-        public_keys: Vec<String> = Vec::new(), Bytes 64..=16_384;
+        // Hidden all the same: what stands here by mistake is a private key.
+        public_keys: Vec<Secret> = Vec::new(), Bytes 64..=16_384;
         /// Public keys as the text of a JWKS.
-        jwks: Option<String> = None, Bytes 2..=1_048_576;
+        jwks: Option<Secret> = None, Bytes 2..=1_048_576;
         /// How far clocks may disagree when `exp` and `nbf` are checked.
         leeway_s: u32 = 30, Seconds 0..=3_600;
         /// Whether a token without `exp` is refused.
@@ -230,6 +231,9 @@ pub struct ApiKeyConfig {
 }
 
 impl ApiKeyConfig {
+    const FORM: &str = "a text, or a table with the text `key` and at will `name` (a text), `publish` (a list of \
+        patterns), `max_priority` (critical, high, normal or low), `filter` (a table) and `admin` (true or false)";
+
     /// A key with full trust: it publishes everything at any priority and opens what is marked admin.
     #[must_use]
     pub fn new(key: Secret) -> Self {
@@ -269,9 +273,10 @@ impl<'de> Deserialize<'de> for ApiKeyConfig {
         let read = match Value::deserialize(from)? {
             Value::String(key) => return Ok(Self::new(Secret::new(&key))),
             Value::Object(table) => Table::deserialize(Value::Object(table)),
-            _ => return Err(serde::de::Error::custom("a text, or a table with `key`")),
+            _ => return Err(serde::de::Error::custom(Self::FORM)),
         };
-        let table = read.map_err(serde::de::Error::custom)?;
+        // serde's own message would quote the value.
+        let table = read.map_err(|_| serde::de::Error::custom(Self::FORM))?;
         let all = Self::new(table.key);
         Ok(Self {
             name: table.name,
@@ -470,12 +475,31 @@ mod tests {
     fn a_fault_names_the_element_and_hides_the_key() {
         let found =
             faults("auth.api_keys", &json!(["good", "b d", {"key":"sesame","publish":["x"],"name":""}, 1]));
-        assert_eq!(found, ["auth.api_keys[3] = (hidden): a text, or a table with `key`"]);
+        assert_eq!(found, [format!("auth.api_keys[3] = (hidden): {}", ApiKeyConfig::FORM)]);
         let found = faults("auth.api_keys", &json!(["good", "b d", {"key":"sesame","publish":["x"]}]));
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with("auth.api_keys[1] = (hidden)"), "{found:?}");
         assert!(found[1].starts_with("auth.api_keys[2].publish[0] = x: "), "{found:?}");
         assert!(!found.concat().contains("sesame"));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_shown_by_no_fault_whatever_its_form() {
+        let keys = AuthConfig::KEYS.iter().filter(|key| key.secret).map(|key| key.name);
+        assert!(keys.eq(["auth.jwt_secret", "auth.public_keys", "auth.jwks", "auth.api_keys"]));
+        for key in AuthConfig::KEYS.iter().filter(|key| key.secret) {
+            for value in [
+                json!("sesame 1"),
+                json!(4711),
+                json!(["sesame 1", 4711, {"sesame": 1}]),
+                json!({"sesame": 1}),
+                json!([{"key": "sesame", "sesame": 1}, {"key": "sesame", "publish": "sesame"}]),
+                json!([{"key": "sesame", "max_priority": "sesame"}, {"key": {"sesame": 1}}]),
+            ] {
+                let found = faults(key.name, &value).concat();
+                assert!(!found.contains("sesame") && !found.contains("4711"), "{found}");
+            }
+        }
     }
 
     #[test]

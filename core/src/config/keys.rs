@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::values::{Kind, Setting};
+use super::values::{Kind, Secret, Setting};
 
 /// What a number counts; for a text, its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ const fn first(parts: &[&[Key]]) -> Key {
 pub struct ConfigFault {
     /// The key, down to the element: `events.types[2]`.
     pub key: String,
-    /// The value, cut short; `(hidden)` for secrets.
+    /// The value, cut short; `(hidden)` for secrets, and for a private key wherever it stands.
     pub value: String,
     /// What is allowed there.
     pub allowed: String,
@@ -185,13 +185,16 @@ impl ConfigFault {
     /// A fault at `key`.
     #[must_use]
     pub fn new(key: &str, value: &impl fmt::Display, allowed: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), value: shorten(&value.to_string()), allowed: allowed.into() }
+        let text = value.to_string();
+        // A key that was pasted at the wrong place must not end up on a screen or in a log.
+        let value = if text.contains("PRIVATE KEY") { Secret::HIDDEN.to_owned() } else { shorten(&text) };
+        Self { key: key.to_owned(), value, allowed: allowed.into() }
     }
 
     /// A fault at a key whose value is not to be shown.
     #[must_use]
     pub fn hidden(key: &str, allowed: impl Into<String>) -> Self {
-        Self::new(key, &"(hidden)", allowed)
+        Self::new(key, &Secret::HIDDEN, allowed)
     }
 
     /// Adds to `faults` those of `more` at keys that are not at fault already: what is wrong in its form is
@@ -263,6 +266,12 @@ mod tests {
         assert_eq!(nearest("history.age_s", names), Some("history.age_ms"));
         assert_eq!(nearest("colour", names), None);
         assert_eq!(nearest("x", []), None);
+    }
+
+    #[test]
+    fn a_fault_shows_no_private_key_wherever_it_stands() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v";
+        assert_eq!(ConfigFault::new("a.b", &pem, "a path").to_string(), "a.b = (hidden): a path");
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl<'de> Deserialize<'de> for Secret {
         // serde's own message would quote the value.
         match Value::deserialize(from)? {
             Value::String(text) => Ok(Self(text.into())),
-            _ => Err(serde::de::Error::custom("a secret is a text")),
+            _ => Err(serde::de::Error::custom("a text in quotes")),
         }
     }
 }
@@ -267,6 +267,19 @@ macro_rules! text_setting {
 
         impl $crate::config::Setting for $ty {
             const KIND: $crate::config::Kind = $crate::config::Kind::Text;
+
+            fn read(
+                json: &::serde_json::Value,
+                _: $crate::config::Bounds,
+                path: &str,
+                faults: &mut ::std::vec::Vec<$crate::config::ConfigFault>,
+            ) -> ::core::option::Option<Self> {
+                let read = match json.as_str() {
+                    Some(text) => text.parse().map_err(|form: $crate::config::FormError| form.0),
+                    None => Err("a text in quotes"),
+                };
+                read.map_err(|allowed| faults.push($crate::config::ConfigFault::new(path, json, allowed))).ok()
+            }
         }
     )* };
 }
@@ -311,7 +324,13 @@ impl FromStr for AddressRange {
         if longest < prefix {
             return Err(FORM);
         }
-        Ok(Self { base, prefix })
+        Ok(match base {
+            // Addresses are compared in their own form.
+            IpAddr::V6(mapped) if 96 <= prefix && base.to_canonical().is_ipv4() => {
+                Self { base: mapped.to_canonical(), prefix: prefix - 96 }
+            }
+            base => Self { base, prefix },
+        })
     }
 }
 
@@ -334,6 +353,7 @@ mod tests {
         let holds = |text: &str, address: &str| range(text).unwrap().contains(address.parse().unwrap());
         assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("10.0.0.0/8", "::ffff:10.1.2.3"));
+        assert!(holds("::ffff:10.1.2.3", "10.1.2.3") && holds("::ffff:10.0.0.0/104", "::ffff:10.1.2.3"));
         assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "::1"));
         assert!(holds("::/0", "::1") && holds("fd00::/8", "fd12::1") && !holds("::1", "::2"));
         assert!(range("10.0.0.0/33").is_err() && range("x").is_err() && range("10.0.0.0/").is_err());

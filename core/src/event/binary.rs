@@ -5,6 +5,10 @@ use std::borrow::Cow;
 
 /// The attribute's value that the header value `sent` stands for, or what is wrong with it.
 pub(super) fn decode(sent: &str) -> Result<Cow<'_, str>, &'static str> {
+    // A head reads bytes that are not UTF-8 as this character, and so two ids could become one.
+    if sent.contains(char::REPLACEMENT_CHARACTER) {
+        return Err("has bytes that are not UTF-8; percent-encode what is not ASCII");
+    }
     let unquoted = unquote(sent)?;
     if !unquoted.contains('%') {
         return Ok(unquoted);
@@ -61,10 +65,11 @@ mod tests {
             ("100%2525", "100%25"),
             (r#""a \"b\" %20""#, "a \"b\"  "),
             ("\"\"", ""),
+            ("%EF%BF%BD", "\u{fffd}"),
         ] {
             assert_eq!(decode(sent).unwrap(), value);
         }
-        for sent in ["%", "%2", "%zz", "%+1", "%ff", "%C0%80", "\"", "\"a\"b", "\"\\"] {
+        for sent in ["%", "%2", "%zz", "%+1", "%ff", "%C0%80", "\"", "\"a\"b", "\"\\", "caf\u{fffd}"] {
             assert!(decode(sent).is_err(), "{sent}");
         }
     }

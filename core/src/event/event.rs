@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use super::attributes::{Attributes, Extension};
 use super::catalog::TypeId;
 use super::conflation::push_text;
-use super::fields::{Fields, FieldsBuilder, PATH_BYTES_MAX, Scalar};
-use super::json::{Node, Object};
+use super::fields::Fields;
+use super::json::Object;
 use super::parse::Defaults;
 use super::priority::Priority;
 
@@ -50,7 +50,7 @@ impl Event {
             source: source.into(),
             subject: attributes.subject.map(Into::into),
             json: delivered(parts),
-            fields: fields(parts.data, attributes.subject, source),
+            fields: Fields::of(parts.data, attributes.subject, Some(source)),
             conflation: parts.conflation.clone(),
             fingerprint: fingerprint(parts),
         }
@@ -174,41 +174,6 @@ fn push_extension(out: &mut String, value: Extension<'_>) {
         Extension::Bool(bool) => write!(out, "{bool}").expect("a String takes all"),
         Extension::Integer(number) => write!(out, "{number}").expect("a String takes all"),
         Extension::Text(text) => push_text(out, text),
-    }
-}
-
-fn fields(data: &Object<'_>, subject: Option<&str>, source: &str) -> Fields {
-    let mut fields = FieldsBuilder::default();
-    flatten(data, &mut String::new(), &mut fields);
-    fields.push("@source", Scalar::String(source.into()), false);
-    if let Some(subject) = subject {
-        fields.push("@subject", Scalar::String(subject.into()), false);
-    }
-    fields.build()
-}
-
-fn flatten(object: &Object<'_>, path: &mut String, fields: &mut FieldsBuilder) {
-    let parent = path.len();
-    for (key, node) in object.iter() {
-        // A key of data must not pass for an attribute: forced filters trust `@subject` and `@source`.
-        let is_forged = parent == 0 && key.starts_with('@');
-        if key.is_empty() || key.contains('.') || is_forged || PATH_BYTES_MAX < parent + 1 + key.len() {
-            continue;
-        }
-        if 0 < parent {
-            path.push('.');
-        }
-        path.push_str(key);
-        match node {
-            Node::Object(object) => flatten(object, path, fields),
-            Node::List(list) => {
-                for scalar in list.iter().filter_map(Node::scalar) {
-                    fields.push(path, scalar, true);
-                }
-            }
-            _ => fields.push(path, node.scalar().expect("neither object nor list"), false),
-        }
-        path.truncate(parent);
     }
 }
 

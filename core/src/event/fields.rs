@@ -4,6 +4,9 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::fault::{Faults, Place};
+use super::json::{self, Node, Object};
+
 /// Bytes that a dotted path may have, in a filter as in an event: what is longer, no filter can name.
 pub(super) const PATH_BYTES_MAX: usize = 256;
 
@@ -21,6 +24,9 @@ pub enum Scalar {
 }
 
 /// A number in canonical form: integral values are integers, so equal values have equal forms.
+///
+/// Integers of 64 bits are exact. Everything else has the value that it has as an IEEE 754 double, as in
+/// most readers of JSON.
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
     /// An integral value.
@@ -85,25 +91,28 @@ struct Field {
 pub struct Fields(Box<[Field]>);
 
 impl Fields {
-    /// The scalars of an event that has been read into a [`serde_json::Value`], as a client does which
-    /// routes by filters. What is not an object has none.
-    ///
-    /// A top-level key of `data` that begins with `@` is left out too: no path names it, and it must not
-    /// pass for an attribute.
+    /// The scalars of an event's JSON, as a client reads it which routes by filters; none where it is no
+    /// object, or a key stands twice in it.
     #[must_use]
-    pub fn from_event(event: &serde_json::Value) -> Self {
-        let mut builder = FieldsBuilder::default();
-        for (attribute, path) in [("subject", "@subject"), ("source", "@source")] {
-            if let Some(value) = event.get(attribute).and_then(Scalar::from_json) {
-                builder.push(path, value, false);
+    pub fn from_event(json: &str) -> Option<Self> {
+        let mut faults = Faults::default();
+        let Some(Node::Object(event)) = json::read(json, Place::Root, &mut faults) else { return None };
+        let text = |name| if let Some(Node::Text(text)) = event.get(name) { Some(&**text) } else { None };
+        let none = Object::default();
+        let data = if let Some(Node::Object(data)) = event.get("data") { data } else { &none };
+        faults.is_empty().then(|| Self::of(data, text("subject"), text("source")))
+    }
+
+    /// The scalars of an event that has been read.
+    pub(super) fn of(data: &Object<'_>, subject: Option<&str>, source: Option<&str>) -> Self {
+        let mut fields = FieldsBuilder::default();
+        flatten(data, &mut String::new(), &mut fields);
+        for (path, attribute) in [("@source", source), ("@subject", subject)] {
+            if let Some(text) = attribute {
+                fields.push(path, Scalar::String(text.into()), false);
             }
         }
-        if let Some(data) = event.get("data").and_then(serde_json::Value::as_object) {
-            for (key, value) in data.iter().filter(|(key, _)| !key.starts_with('@')) {
-                collect(&mut builder, "", key, value);
-            }
-        }
-        builder.build()
+        fields.build()
     }
 
     /// Every scalar as (path, value, whether it is an element of an array), sorted by path.
@@ -132,20 +141,28 @@ impl Fields {
     }
 }
 
-/// Adds what stands under `key` of the object at `parent`. A parsed value nests at most 128 deep, which
-/// bounds the recursion.
-fn collect(builder: &mut FieldsBuilder, parent: &str, key: &str, value: &serde_json::Value) {
-    if key.is_empty() || key.contains('.') {
-        return;
-    }
-    let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
-    if let Some(object) = value.as_object() {
-        object.iter().for_each(|(key, value)| collect(builder, &path, key, value));
-    } else if let Some(array) = value.as_array() {
-        let scalars = array.iter().filter_map(Scalar::from_json);
-        scalars.for_each(|scalar| builder.push(&path, scalar, true));
-    } else if let Some(scalar) = Scalar::from_json(value) {
-        builder.push(&path, scalar, false);
+fn flatten(object: &Object<'_>, path: &mut String, fields: &mut FieldsBuilder) {
+    let parent = path.len();
+    let dot = if parent == 0 { "" } else { "." };
+    for (key, node) in object.iter() {
+        // A key of data must not pass for an attribute: forced filters trust `@subject` and `@source`.
+        let is_forged = parent == 0 && key.starts_with('@');
+        let len = parent + dot.len() + key.len();
+        if key.is_empty() || key.contains('.') || is_forged || PATH_BYTES_MAX < len {
+            continue;
+        }
+        path.push_str(dot);
+        path.push_str(key);
+        match node {
+            Node::Object(object) => flatten(object, path, fields),
+            Node::List(list) => {
+                for scalar in list.iter().filter_map(Node::scalar) {
+                    fields.push(path, scalar, true);
+                }
+            }
+            _ => fields.push(path, node.scalar().expect("neither object nor list"), false),
+        }
+        path.truncate(parent);
     }
 }
 
@@ -205,6 +222,7 @@ impl FieldsBuilder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::filter::Filter;
     use super::*;
 
     fn number(text: &str) -> Number {
@@ -219,6 +237,8 @@ mod tests {
         assert_ne!(number("9007199254740993"), number("9007199254740992"));
         assert_ne!(number("18446744073709551615"), number("18446744073709551614"));
         assert_ne!(number("0.1"), number("0.2"));
+        assert_eq!(number("1e300"), number("10.0E299"));
+        assert_eq!(number("18446744073709551616"), number("18446744073709551617"), "as doubles");
     }
 
     #[test]
@@ -246,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn every_path_that_a_filter_can_name_is_found() {
+        let key = |len: usize| "k".repeat(len);
+        for (data, path) in [
+            (format!("{{\"{}\":1}}", key(256)), key(256)),
+            (format!("{{\"a\":{{\"{}\":1}}}}", key(254)), format!("a.{}", key(254))),
+        ] {
+            let filter = Filter::parse(&format!("{{\"{path}\":1}}"), 1).unwrap();
+            let fields = Fields::from_event(&format!("{{\"data\":{data}}}")).unwrap();
+            assert!(filter.matches(&fields), "{} bytes", path.len());
+        }
+    }
+
+    #[test]
     fn an_event_gives_its_scalars_by_path_and_nothing_that_a_path_cannot_name() {
         let event = serde_json::json!({
             "type": "content.updated", "subject": "post/1", "source": "/cms", "id": "e1",
@@ -256,7 +289,7 @@ mod tests {
             },
         });
 
-        let fields = Fields::from_event(&event);
+        let fields = Fields::from_event(&event.to_string()).unwrap();
 
         let text = |text: &str| Scalar::String(text.into());
         let one = Scalar::Number(Number::Int(1));
@@ -271,6 +304,9 @@ mod tests {
             ("tags", Scalar::Null, true),
         ];
         assert_eq!(found, wanted);
-        assert_eq!(Fields::from_event(&serde_json::json!([1])), Fields::default());
+        assert_eq!(Fields::from_event("{}"), Some(Fields::default()));
+        for text in ["[1]", "{", r#"{"data":{"a":1,"a":2}}"#] {
+            assert_eq!(Fields::from_event(text), None, "{text}");
+        }
     }
 }

@@ -1,8 +1,11 @@
-//! Filters: equality on scalars of an event, by dotted path.
+//! Filters: equality on scalars of an event, by dotted path. `core/tests/fixtures/routing.json` holds the
+//! vectors that every implementation of them keeps.
 
 use thiserror::Error;
 
+use super::fault::Fault;
 use super::fields::{Fields, PATH_BYTES_MAX, Scalar};
+use super::json::parse_strict;
 
 /// A conjunction of equalities: at every path the event has one of the allowed values.
 ///
@@ -16,6 +19,9 @@ type Key = (Box<str>, Box<[Scalar]>);
 /// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FilterError {
+    /// It is not JSON, or a key stands twice in it.
+    #[error("{0}")]
+    Json(Fault),
     /// It is not a JSON object.
     #[error("a filter is an object of path to scalar, or to an array of scalars")]
     NotAnObject,
@@ -37,7 +43,15 @@ impl Filter {
     /// Values that one key's array may have. Bounds what one filter costs the index.
     pub const MAX_ALTERNATIVES: usize = 256;
 
-    /// Reads a filter from JSON.
+    /// Reads a filter from its text.
+    ///
+    /// # Errors
+    /// [`FilterError`] with the first key that is at fault.
+    pub fn parse(text: &str, max_keys: usize) -> Result<Self, FilterError> {
+        Self::from_json(&parse_strict(text).map_err(FilterError::Json)?, max_keys)
+    }
+
+    /// Reads a filter from JSON that has been parsed.
     ///
     /// # Errors
     /// [`FilterError`] with the first key that is at fault.
@@ -89,7 +103,7 @@ fn check_path(path: &str) -> Result<Box<str>, FilterError> {
 }
 
 /// Whether `path` is a dotted path into `data`.
-pub(super) fn is_data_path(path: &str) -> bool {
+pub(crate) fn is_data_path(path: &str) -> bool {
     path.len() <= PATH_BYTES_MAX && !path.starts_with('@') && path.split('.').all(|key| !key.is_empty())
 }
 
@@ -120,7 +134,7 @@ mod tests {
     use super::*;
 
     fn filter(text: &str) -> Result<Filter, FilterError> {
-        Filter::from_json(&serde_json::from_str(text).unwrap(), 16)
+        Filter::parse(text, 16)
     }
 
     fn event() -> Fields {
@@ -160,6 +174,39 @@ mod tests {
         }
         for text in [r#"{"a":{}}"#, r#"{"a":[]}"#, r#"{"a":[[1]]}"#] {
             assert_eq!(filter(text), Err(FilterError::Value("a".into())));
+        }
+    }
+
+    #[test]
+    fn a_path_that_stands_twice_and_what_is_not_json_are_refused() {
+        for (text, path) in [(r#"{"a":1,"\u0061":2}"#, "$.a"), (r#"{"a":1e400}"#, "$"), ("{", "$")] {
+            let Err(FilterError::Json(fault)) = filter(text) else { panic!("{text}") };
+            assert_eq!(fault.path, path);
+        }
+    }
+
+    #[test]
+    fn numbers_compare_by_value_and_no_type_by_another() {
+        let matches = |wanted: &str, value: &str| {
+            let mut fields = FieldsBuilder::default();
+            let value = serde_json::from_str(value).unwrap();
+            fields.push("a", Scalar::from_json(&value).unwrap(), false);
+            filter(&format!("{{\"a\":{wanted}}}")).unwrap().matches(&fields.build())
+        };
+        for (wanted, value) in
+            [("1", "1.0"), ("0", "-0.0"), ("-0", "0"), ("1e3", "1000"), ("1e300", "1E+300")]
+        {
+            assert!(matches(wanted, value) && matches(value, wanted), "{wanted} {value}");
+        }
+        for (wanted, value) in [
+            ("9007199254740993", "9007199254740992"),
+            ("1", "\"1\""),
+            ("1", "true"),
+            ("0", "null"),
+            ("0", "false"),
+            ("\"\"", "null"),
+        ] {
+            assert!(!matches(wanted, value) && !matches(value, wanted), "{wanted} {value}");
         }
     }
 

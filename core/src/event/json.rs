@@ -1,6 +1,6 @@
-//! A strict reader of JSON: one pass over the text gives a tree that borrows from it. A key that stands
-//! twice in one object, compared after unescaping, is a fault wherever it is: two readers must not see
-//! two values.
+//! The strict reader of JSON, for events, claims, key sets and filters: one pass over the text gives a tree
+//! that borrows from it. A key that stands twice in one object, compared after unescaping, is a fault
+//! wherever it is: two readers must not see two values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::fault::{Faults, Place};
+use super::fault::{Fault, Faults, Place};
 use super::fields::{self, Scalar};
 
 /// Levels that an event may nest, itself the first. Readers commonly stop at 128, and a message around the
@@ -103,6 +103,19 @@ pub(super) fn read<'a>(text: &'a str, place: Place<'_>, faults: &mut Faults) -> 
             faults.push(place, format_args!("is not JSON: {error}"));
             None
         }
+    }
+}
+
+/// Reads the one JSON value in `text` as the library's type.
+///
+/// # Errors
+/// The first fault, where it is not JSON, a key stands twice in an object, or levels are too deep.
+pub(crate) fn parse_strict(text: &str) -> Result<Value, Fault> {
+    let mut faults = Faults::default();
+    let node = read(text, Place::Root, &mut faults);
+    match faults.into_vec().into_iter().next() {
+        Some(first) => Err(first),
+        None => Ok(node.expect("what is not JSON is a fault").to_value()),
     }
 }
 
@@ -242,6 +255,18 @@ mod tests {
             assert_eq!(faults.len(), 1, "{text}");
             assert!(faults[0].starts_with("$: is not JSON: "), "{faults:?}");
             assert!(faults[0].contains("line 1 column"), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_strict_value_is_that_of_the_library_or_the_first_fault() {
+        let text = r#"{"a":{"a":{"a":1}},"A":-0.0,"b":[{"a":1e3},{"a":"\u0061"},null,true]}"#;
+        assert_eq!(parse_strict(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        for (text, path) in [(r#"[{"x":{"a":null,"a":null}}]"#, "$[0].x.a"), (r#"{"":1,"":2}"#, "$[\"\"]")] {
+            assert_eq!(parse_strict(text).unwrap_err().path, path);
+        }
+        for text in ["", "{}{}", "1e400", "\"\u{1}\"", &"[".repeat(10_000)] {
+            assert!(parse_strict(text).is_err(), "{text}");
         }
     }
 

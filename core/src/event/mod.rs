@@ -25,7 +25,9 @@ pub use custom::CustomType;
 pub use event::Event;
 pub use fault::Fault;
 pub use fields::{Fields, FieldsBuilder, Number, Scalar};
+pub(crate) use filter::is_data_path;
 pub use filter::{Filter, FilterError};
+pub(crate) use json::parse_strict;
 pub use kind::{
     ContentStatus, HealthStatus, Kind, NotATimestamp, ObjectOrList, Shape, TextOrNumber, TextOrObject,
     Timestamp,

@@ -1,6 +1,7 @@
 //! Rules of events that hold across the files of this module.
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::types::reread;
@@ -213,6 +214,7 @@ fn fields_are_the_scalars_by_path_and_data_cannot_forge_attributes() {
         r#""userId":"u1","@subject":"forged","@source":"forged","a":{"b":[1,"x",[2],{"c":3}],"d":null,"":1,"e.f":2,"@g":true}"#,
     ))
     .unwrap();
+    assert_eq!(Fields::from_event(event.json()).as_ref(), Some(event.fields()), "a client reads the same");
     let text = |text: &str| Scalar::String(text.into());
     let int = |int| Scalar::Number(Number::Int(int));
     let fields: Vec<_> =
@@ -229,6 +231,53 @@ fn fields_are_the_scalars_by_path_and_data_cannot_forge_attributes() {
             ("userId", text("u1"), false),
         ]
     );
+}
+
+#[test]
+fn the_vectors_of_routing_hold_for_server_and_client() {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Vectors<'a> {
+        #[serde(borrow)]
+        events: Vec<&'a RawValue>,
+        #[serde(borrow)]
+        cases: Vec<Case<'a>>,
+        not_patterns: Vec<String>,
+        #[serde(borrow)]
+        not_filters: Vec<&'a RawValue>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Case<'a> {
+        events: Vec<String>,
+        #[serde(borrow)]
+        filter: &'a RawValue,
+        matches: Vec<usize>,
+        forced: Vec<usize>,
+    }
+    let vectors: Vectors<'_> =
+        serde_json::from_str(include_str!("../../tests/fixtures/routing.json")).unwrap();
+    let events: Vec<Event> = vectors.events.iter().map(|event| parse(event.get()).unwrap()).collect();
+    for Case { events: patterns, filter, matches, forced } in vectors.cases {
+        let patterns = Patterns::new(patterns.iter().map(|text| Pattern::parse(text).unwrap()).collect());
+        let text = filter.get();
+        let filter = Filter::parse(text, 16).unwrap();
+        let pass = |filter_passes: &dyn Fn(&Event) -> bool| -> Vec<usize> {
+            let seen = |event: &Event| patterns.matches(Catalog::builtin().name(event.type_id()));
+            (0..events.len())
+                .filter(|index| seen(&events[*index]) && filter_passes(&events[*index]))
+                .collect()
+        };
+        assert_eq!(pass(&|event| filter.matches(event.fields())), matches, "{text}");
+        assert_eq!(pass(&|event| filter.matches_forced(event.fields())), forced, "{text}, forced");
+        let routed = |event: &Event| filter.matches(&Fields::from_event(event.json()).unwrap());
+        assert_eq!(pass(&routed), matches, "{text}, by a client");
+    }
+    for text in vectors.not_patterns {
+        assert!(Pattern::parse(&text).is_err(), "{text}");
+    }
+    for text in vectors.not_filters {
+        assert!(Filter::parse(text.get(), 16).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -308,8 +308,7 @@ impl Hub {
         let filter = match query.get("filter") {
             None => Filter::default(),
             Some(text) => {
-                let value = serde_json::from_str(text).map_err(|error| fault(error.to_string()))?;
-                Filter::from_json(&value, limits.filter_keys).map_err(|error| fault(error.to_string()))?
+                Filter::parse(text, limits.filter_keys).map_err(|error| fault(error.to_string()))?
             }
         };
         Ok((Patterns::new(patterns), filter))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Hub;
-use super::connection::{Closing, Connection, Phase};
+use super::connection::{Closing, Connection, Phase, Session, Transport};
 use super::linger;
 use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, ServerMessage};
@@ -26,8 +26,8 @@ pub(super) struct Sweep {
 /// The instance leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
-    /// When the next stage begins, whatever is left.
-    pub(super) deadline: Instant,
+    /// When the next stage begins, whatever is left; none where there is none.
+    pub(super) deadline: Option<Instant>,
     stage: Stage,
 }
 
@@ -48,13 +48,11 @@ impl Hub {
         let Phase::Live(session) = &connection.phase else { return };
         let stream = session.is_stream();
         match &session.transport {
-            super::connection::Transport::Stream(framing) => {
+            Transport::Stream(framing) => {
                 let framing = *framing;
                 connection.outbox.append(|out| framing.finish(out));
             }
-            super::connection::Transport::WebSocket(_) => {
-                connection.outbox.append(|out| close_into(out, code.as_u16(), code.reason()));
-            }
+            Transport::WebSocket(_) => connection.outbox.append(|out| close_with(out, code)),
         }
         self.stats.close(code);
         self.end_session(conn, Some(code.as_u16()));
@@ -217,7 +215,7 @@ impl Hub {
             return;
         }
         let deadline = self.now.instant + Duration::from_millis(self.config.drain.deadline_ms);
-        self.leaving = Some(Leaving { deadline, stage: Stage::Telling });
+        self.leaving = Some(Leaving { deadline: Some(deadline), stage: Stage::Telling });
         self.begin_sweep();
         self.check_leaving();
     }
@@ -228,7 +226,7 @@ impl Hub {
     }
 
     fn end_all(&mut self, code: CloseCode) {
-        self.leaving = Some(Leaving { deadline: linger(self.now.instant), stage: Stage::Ending });
+        self.leaving = Some(Leaving { deadline: Some(linger(self.now.instant)), stage: Stage::Ending });
         let all: Vec<ConnId> = self.connections.ids().collect();
         for conn in all {
             match self.connections.get(conn).map(|connection| &connection.phase) {
@@ -243,12 +241,12 @@ impl Hub {
     /// Says once that nothing is left, or that the time is over.
     pub(super) fn check_leaving(&mut self) {
         let Some(leaving) = &mut self.leaving else { return };
-        let late = leaving.deadline <= self.now.instant;
+        let late = leaving.deadline.is_some_and(|deadline| deadline <= self.now.instant);
         match leaving.stage {
             Stage::Over => {}
             Stage::Telling if late && 0 < self.connections.len() => self.end_all(CloseCode::Restart),
             Stage::Telling | Stage::Ending if late || self.connections.len() == 0 => {
-                *leaving = Leaving { deadline: Instant::from_micros(u64::MAX), stage: Stage::Over };
+                *leaving = Leaving { deadline: None, stage: Stage::Over };
                 self.outputs.push_back(Output::Drained);
             }
             Stage::Telling | Stage::Ending => {}
@@ -261,13 +259,13 @@ impl Hub {
     pub fn last_words(&self, conn: ConnId) -> Vec<u8> {
         let mut words = Vec::new();
         let Some(connection) = self.connections.get(conn) else { return words };
-        if connection.session().is_none_or(super::connection::Session::is_stream) {
+        if connection.session().is_none_or(Session::is_stream) {
             return words;
         }
         let [rest, _] = self.lanes.slices(connection.lanes, crate::lanes::Staged::NOTHING);
         words.extend_from_slice(rest);
         words.extend_from_slice(connection.outbox.bytes());
-        close_into(&mut words, CloseCode::Internal.as_u16(), CloseCode::Internal.reason());
+        close_with(&mut words, CloseCode::Internal);
         words
     }
 
@@ -322,4 +320,9 @@ impl Hub {
             }
         }
     }
+}
+
+/// Appends a Close frame with the code and its reason.
+pub(super) fn close_with(out: &mut Vec<u8>, code: CloseCode) {
+    close_into(out, code.as_u16(), code.reason());
 }

@@ -11,7 +11,7 @@ use crate::protocol::{ConnId, Offset};
 use crate::subscription::Place;
 use crate::time::Instant;
 use crate::wire::Reader;
-use crate::wire::http::{ReplyTo, RequestReader, StreamFraming};
+use crate::wire::http::{Phase as ReadPhase, ReplyTo, RequestReader, StreamFraming};
 
 use super::publish::PublishId;
 use super::request::Accepted;
@@ -80,8 +80,8 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Whether no request has begun that is still to be answered.
-    pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.step, Step::Request)
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Request) && self.reader.phase() == ReadPhase::Idle
     }
 
     /// Whether a whole request is being answered.

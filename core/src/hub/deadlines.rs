@@ -1,6 +1,6 @@
 //! What is due when: one timer entry a connection, re-armed when it fires or when something comes sooner.
 //!
-//! Token expiry runs on the wall clock and so on a wheel of its own; it is looked at with every input, and
+//! Token expiry runs on the wall clock and so in a table of its own; it is looked at with every input, and
 //! the shell is asked to come back within a second while any token can expire.
 
 use std::time::Duration;
@@ -23,6 +23,9 @@ const FIRED_MAX: usize = 1_024;
 const EXPIRED_MAX: usize = 4_096;
 /// Steps of searching that one timeout does.
 const STEPS_MAX: usize = 16;
+/// For how far ahead token expiry is armed, in milliseconds: what a connection that is gone leaves behind is
+/// forgotten after that, however long its token is good.
+const EXPIRY_AHEAD_MS: i64 = 300_000;
 /// How often the wall clock is looked at while tokens can expire.
 const WALL_CLOCK: Duration = Duration::from_millis(500);
 
@@ -56,7 +59,7 @@ impl Hub {
             let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
             now + wait.min(WALL_CLOCK)
         });
-        let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let leaving = self.leaving.and_then(|leaving| leaving.deadline);
         [timers, history, expiry, leaving].into_iter().flatten().min()
     }
 
@@ -90,7 +93,7 @@ impl Hub {
             session.expiry_armed = u64::MAX;
             match session.identity.deadline() {
                 Some(deadline) if deadline <= now => self.close(conn, CloseCode::TokenExpired),
-                // The token was refreshed since.
+                // The token was refreshed since, or is good for longer than was armed.
                 _ => self.arm_expiry(conn),
             }
         }
@@ -100,7 +103,8 @@ impl Hub {
     pub(super) fn arm_expiry(&mut self, conn: ConnId) {
         let Some(session) = self.connections.get_mut(conn).and_then(Connection::session_mut) else { return };
         let Some(deadline) = session.identity.deadline() else { return };
-        let at = u64::try_from(deadline.as_millis()).unwrap_or(0);
+        let ahead = self.now.unix.as_millis().saturating_add(EXPIRY_AHEAD_MS);
+        let at = u64::try_from(deadline.as_millis().min(ahead)).unwrap_or(0);
         if self.expiries.tick_of(at) < session.expiry_armed {
             session.expiry_armed = self.expiries.arm(conn, at);
         }
@@ -173,14 +177,18 @@ impl Hub {
     }
 
     fn next_due_live(&self, connection: &Connection, session: &Session) -> (Instant, Due) {
+        let now = self.now.instant;
         let timeout = Duration::from_millis(self.config.heartbeat.timeout_ms);
         let backlog = !connection.lanes.is_idle() || !connection.outbox.is_empty();
-        let alive = if backlog { connection.heard.max(connection.took) } else { connection.heard };
         let silence = match session.transport {
-            Transport::WebSocket(_) => (alive + timeout, Due::Silence),
+            // Bytes that it takes count only while there are more of them: looked at when the silence is long
+            // enough, since an entry armed for later would not be moved when the backlog ends.
+            Transport::WebSocket(_) if backlog && connection.heard + timeout <= now => {
+                Some(connection.heard.max(connection.took) + timeout)
+            }
+            Transport::WebSocket(_) => Some(connection.heard + timeout),
             // The reader of a stream never sends: only one that takes nothing of a backlog is dead.
-            Transport::Stream(_) if backlog => (connection.took + timeout, Due::Silence),
-            Transport::Stream(_) => (Instant::from_micros(u64::MAX), Due::Silence),
+            Transport::Stream(_) => backlog.then_some(connection.took + timeout),
         };
         let fragments = match &session.transport {
             Transport::WebSocket(reader) => reader.fragmented_since(),
@@ -190,7 +198,7 @@ impl Hub {
         let wait = Duration::from_millis(self.config.http.response_ms);
         let publish = session.busy.as_ref().filter(|busy| matches!(busy.1, Busy::Publish(..)));
         [
-            Some(silence),
+            silence.map(|at| (at, Due::Silence)),
             Some((session.next_heartbeat, Due::Heartbeat)),
             session.leave.map(|at| (at, Due::Leave)),
             fragments.map(|since| (since + limit, Due::Fragments)),
@@ -198,7 +206,8 @@ impl Hub {
         ]
         .into_iter()
         .flatten()
-        .min_by_key(|(at, _)| *at)
+        // Of all that has passed the first in this list goes first: a heartbeat would be a backlog.
+        .min_by_key(|(at, _)| now.max(*at))
         .expect("a session always has its heartbeat")
     }
 

@@ -33,6 +33,10 @@ impl Source for History {
         Self::end(self)
     }
 
+    fn seq_above(&self, lane: Priority, offset: Offset) -> u64 {
+        self.lane(lane).seq_above(offset)
+    }
+
     fn offset(&self, lane: Priority, seq: u64) -> Offset {
         entry(self, lane, seq).offset
     }
@@ -91,6 +95,9 @@ impl Transmit<'_> {
 impl Hub {
     /// The next bytes to write on a connection, about `budget` of them, or none where there is nothing to
     /// write at the moment. Events are chosen here, as late as possible.
+    ///
+    /// What is committed counts as taken at the time of the last input: a shell that has waited gives one
+    /// before it writes, [`Input::Timeout`](crate::Input::Timeout) if there is no other.
     #[must_use]
     pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
         let (settled, staged) = match self.connections.get(conn)?.session().map(Session::is_stream) {

@@ -112,7 +112,7 @@ impl Hub {
             Ok(events) => events,
             Err(failure) => return Begun::Done(Answer::Refused(failure)),
         };
-        if self.config.dedup.entries < self.appends.len() + events.len() {
+        if self.config.dedup.entries < self.waiting + events.len() {
             return Begun::Done(Answer::Unavailable(Vec::new()));
         }
         self.next_publish += 1;
@@ -124,6 +124,7 @@ impl Hub {
         if publishing.waiting == 0 {
             return Begun::Done(publishing.answer());
         }
+        self.waiting += publishing.waiting;
         self.publishes.insert(id, publishing);
         Begun::Waiting(id)
     }
@@ -221,12 +222,14 @@ impl Hub {
         let print = event.fingerprint();
         match self.dedup.look(&key, print, self.now.instant) {
             Seen::Logged(offset) => item.result = Some(Ok(offset)),
-            Seen::Pending(request) => {
-                publishing.waiting += 1;
-                if let Some(append) = self.appends.get_mut(&request) {
+            Seen::Pending(request) => match self.appends.get_mut(&request) {
+                Some(append) => {
+                    publishing.waiting += 1;
                     append.waiters.push((id, place));
                 }
-            }
+                // Answered, and not delivered by the log yet: a retry finds it there.
+                None => item.result = Some(Err(LogUnavailable)),
+            },
             Seen::New | Seen::Conflict => {
                 item.duplicate = false;
                 publishing.waiting += 1;
@@ -258,6 +261,7 @@ impl Hub {
         if result.is_err() {
             self.dedup.failed(&append.key);
         }
+        self.waiting -= append.waiters.len();
         for (id, place) in append.waiters {
             let Some(publishing) = self.publishes.get_mut(&id) else { continue };
             publishing.items[place as usize].result = Some(result);

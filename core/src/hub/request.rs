@@ -61,14 +61,13 @@ impl Hub {
         let limits = self.http_limits();
         loop {
             let now = self.now.instant;
-            let Some(exchange) = self.exchange_mut(conn) else { break };
-            if matches!(exchange.step, Step::Busy(..) | Step::Respond) {
-                break;
-            }
             if self.is_blocked(conn) {
                 break;
             }
             let Some(exchange) = self.exchange_mut(conn) else { break };
+            if exchange.is_working() {
+                break;
+            }
             let idle = exchange.reader.phase() == crate::wire::http::Phase::Idle;
             if idle && !input.is_empty() {
                 exchange.since = now;
@@ -132,7 +131,7 @@ impl Hub {
                 return self.answer_closing(conn, &response);
             }
         };
-        let context = ReplyContext { to: self.reply_to(&head), origin };
+        let context = ReplyContext { to: head.reply_to(), origin };
         match super::guard(&mut self.stats, || Upgrade::parse(&head).map(|upgrade| upgrade.is_some())) {
             None => self.panicked(conn),
             Some(Err(error)) => self.refuse_upgrade(conn, error),
@@ -157,11 +156,6 @@ impl Hub {
         let response = Response::problem(503, "unavailable", "the server takes no more connections now", &[])
             .header("Retry-After", "5");
         self.answer_closing(conn, &response);
-    }
-
-    fn reply_to(&self, head: &RequestHead) -> ReplyTo {
-        let to = head.reply_to();
-        if self.leaving.is_some() { to.closing() } else { to }
     }
 
     /// The origin to allow in the response, where the request has one.
@@ -297,14 +291,16 @@ impl Hub {
         self.arm(conn);
     }
 
-    /// Sends a response, and goes on with the next request once it is taken.
+    /// Sends a response, and goes on with the next request once it is taken. An instance that leaves takes no
+    /// next one.
     pub(super) fn answer(&mut self, conn: ConnId, context: &ReplyContext, response: Response) {
         self.stats.response(response.status());
         let response = self.with_cors(response, context.origin.as_deref());
         let now = self.now;
+        let to = if self.leaving.is_some() { context.to.closing() } else { context.to };
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.outbox.append(|out| response.encode(context.to, now.unix, out));
-        if !context.to.keep_alive {
+        connection.outbox.append(|out| response.encode(to, now.unix, out));
+        if !to.keep_alive {
             return self.begin_closing(conn, false);
         }
         if let Phase::Http(exchange) = &mut connection.phase {

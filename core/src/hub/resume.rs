@@ -99,9 +99,8 @@ impl Hub {
                 self.stats.gaps_expired += 1;
                 position[lane] = evicted;
             }
-            let seq = self.history.lane(lane).seq_above(position[lane]);
             if let Some(connection) = self.connections.get_mut(conn) {
-                self.lanes.resume(&mut connection.lanes, lane, position[lane], seq, &self.history);
+                self.lanes.resume(&mut connection.lanes, lane, position[lane], &self.history);
             }
         }
         let recovered = gaps.is_empty();

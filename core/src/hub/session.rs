@@ -178,7 +178,7 @@ impl Hub {
                 self.resume(conn, id.as_deref(), &since, subscriptions);
             }
             ClientMessage::Unsubscribe { id } => self.unsubscribe(conn, &id),
-            ClientMessage::Auth { id, token } => self.refresh(conn, id.as_deref(), &token),
+            ClientMessage::Auth { id, token } => self.refresh(conn, id.as_deref(), token.expose()),
             ClientMessage::Ping { id } => self.send(conn, &ServerMessage::Pong { id: id.as_deref() }),
             ClientMessage::Publish { id, event } => self.publish_message(conn, id, event.get()),
         }

@@ -28,16 +28,15 @@ impl Hub {
             return self.refuse_with(conn, Some(&id), failure);
         }
         let Some(session) = self.session_mut(conn) else { return };
-        let replaces = session.subscription(&id).is_some();
         session.began = true;
+        let replaces = session.subscription(&id).is_some();
+        let grant = Arc::clone(session.identity.grant());
         match recent {
             Some(_) if replaces => {
                 let message = "a replaced subscription keeps its beginning; `recent` goes with a new one";
                 self.refuse(conn, Some(&id), ErrorCode::InvalidMessage, message, None);
             }
             Some(limit) => {
-                let session = self.session_mut(conn).expect("looked up above");
-                let grant = Arc::clone(session.identity.grant());
                 let purpose = ScanFor::Recent { id, limit };
                 let scan = Scan::newest(&self.history, patterns, filter, Allowed(grant), purpose);
                 self.begin_scan(conn, scan);
@@ -161,7 +160,7 @@ impl Hub {
     /// Has what is queued matched anew, by the definitions as they are.
     pub(super) fn rewind(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.get(conn) {
-            self.lanes.rewind(connection.lanes);
+            self.lanes.rewind(connection.lanes, &self.history);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Hub;
 use super::answers::{Query, serves_users};
+use super::closing::close_with;
 use super::connection::{Connection, Phase, Rate, ReplyContext, Session, Transport};
 use super::delivery::write_position;
 use super::request::Asking;
@@ -14,7 +15,7 @@ use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, Epoch, HeartbeatTimes, Offset, PerLane, ServerMessage};
 use crate::time::UnixTime;
 use crate::wire::http::{RequestHead, Response, StreamFraming};
-use crate::wire::{Reader, Role, Upgrade, close_into, text_into};
+use crate::wire::{Reader, Role, Upgrade, text_into};
 
 /// The subprotocol of this protocol.
 const PROTOCOL: &str = "tidings.v1";
@@ -34,7 +35,6 @@ impl Hub {
             return self.overloaded(conn, "draining");
         }
         let protocol = upgrade.protocols().contains(&PROTOCOL).then_some(PROTOCOL);
-        let now = self.now;
         let verified = self
             .find_token(head, upgrade.protocols())
             .map(Cow::into_owned)
@@ -51,8 +51,9 @@ impl Hub {
                 self.stats.refuse(error.reason());
                 self.outputs.push_back(Output::Note(Note::Refused { reason: error.reason() }));
                 self.stats.close(CloseCode::Unauthorized);
-                let code = CloseCode::Unauthorized;
-                connection_close(&mut self.connections, conn, code, now.unix);
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.outbox.append(|out| close_with(out, CloseCode::Unauthorized));
+                }
                 self.begin_closing(conn, true);
             }
         }
@@ -218,17 +219,6 @@ impl Hub {
             self.stream_block_at(conn, &held, Some("gap"), Some(&gap.to_json()));
         }
         self.stream_block(conn, Some("gap"), Some(&last.to_json()));
-    }
-}
-
-fn connection_close(
-    connections: &mut super::shared::Connections,
-    conn: ConnId,
-    code: CloseCode,
-    _now: UnixTime,
-) {
-    if let Some(connection) = connections.get_mut(conn) {
-        connection.outbox.append(|out| close_into(out, code.as_u16(), code.reason()));
     }
 }
 

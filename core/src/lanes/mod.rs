@@ -32,6 +32,8 @@ pub trait Source {
     fn evicted(&self, lane: Priority) -> Offset;
     /// The newest offset of the whole log.
     fn log_end(&self) -> Offset;
+    /// The sequence number of the oldest held entry above `offset`.
+    fn seq_above(&self, lane: Priority, offset: Offset) -> u64;
     /// The offset of a held entry.
     fn offset(&self, lane: Priority, seq: u64) -> Offset;
     /// The encoded frame of a held entry.
@@ -235,16 +237,10 @@ impl Lanes {
         self.states[index].lanes[lane as usize].cursor = Some(seq);
     }
 
-    /// Begins a lane at `after`: everything above that matches is still owed, from `seq` on.
-    pub fn resume(
-        &mut self,
-        id: &mut LanesId,
-        lane: Priority,
-        after: Offset,
-        seq: u64,
-        source: &impl Source,
-    ) {
+    /// Begins a lane at `after`: everything above that matches is still owed.
+    pub fn resume(&mut self, id: &mut LanesId, lane: Priority, after: Offset, source: &impl Source) {
         let index = self.take(id);
+        let seq = source.seq_above(lane, after);
         let entry = &mut self.states[index].lanes[lane as usize];
         debug_assert!(entry.is_idle(), "a connection resumes before anything else");
         entry.passed = after;
@@ -255,15 +251,21 @@ impl Lanes {
         self.tidy(id);
     }
 
-    /// Takes back all that is queued but not staged, to be matched anew: definitions or grant changed.
-    pub fn rewind(&mut self, id: LanesId) {
+    /// Has everything above what was passed matched anew: definitions or grant changed. What was not queued,
+    /// or was conflated, may match now.
+    pub fn rewind(&mut self, id: LanesId, source: &impl Source) {
         let Some(index) = index(id) else { return };
-        for lane in &mut self.states[index].lanes {
-            let Some(first) = lane.queue.first() else { continue };
+        for priority in Priority::ALL {
+            let lane = &mut self.states[index].lanes[priority as usize];
+            if lane.queue.is_empty() {
+                continue;
+            }
             self.waiting -= u64::from(lane.queue.len());
             lane.queue.clear(&mut self.nodes);
             self.behind += u64::from(lane.cursor.is_none());
-            lane.cursor = Some(first);
+            // Behind a cursor before the first entry held, what is lost becomes a gap.
+            let lost = lane.passed < source.evicted(priority);
+            lane.cursor = Some(source.seq_above(priority, lane.passed) - u64::from(lost));
         }
     }
 

@@ -51,6 +51,12 @@ impl Source for Log {
         Offset::new(self.end).unwrap()
     }
 
+    fn seq_above(&self, lane: Priority, offset: Offset) -> u64 {
+        self.lanes[lane as usize]
+            .partition_point(|logged| logged.offset <= offset)
+            .max(self.first[lane as usize]) as u64
+    }
+
     fn offset(&self, lane: Priority, seq: u64) -> Offset {
         self.held(lane, seq).offset
     }
@@ -87,10 +93,6 @@ impl Log {
     fn evict(&mut self, lane: Priority, count: usize) {
         let first = &mut self.first[lane as usize];
         *first = (*first + count).min(self.lanes[lane as usize].len());
-    }
-
-    fn seq_above(&self, lane: Priority, offset: Offset) -> u64 {
-        self.lanes[lane as usize].partition_point(|logged| logged.offset <= offset) as u64
     }
 }
 
@@ -289,7 +291,7 @@ fn reconnect(client: &mut Client, lanes: &mut Lanes, log: &Log) {
             next.gaps.push(Gap { lane: priority, after, until: log.evicted(priority) });
             after = log.evicted(priority);
         }
-        lanes.resume(&mut next.id, priority, after, log.seq_above(priority, after), log);
+        lanes.resume(&mut next.id, priority, after, log);
     }
     *client = next;
 }
@@ -315,7 +317,7 @@ fn run(steps: Vec<Step>) {
             Step::Replace(client) => {
                 clients[client].definition ^= 1;
                 clients[client].replaced = true;
-                lanes.rewind(clients[client].id);
+                lanes.rewind(clients[client].id, &log);
             }
             Step::Evict(lane, count) => log.evict(lane, count),
             Step::Reconnect(client) => reconnect(&mut clients[client], &mut lanes, &log),
@@ -360,7 +362,7 @@ proptest! {
         }
         let mut client = Client::new(Offset::ZERO);
         for lane in Priority::ALL {
-            lanes.resume(&mut client.id, lane, Offset::ZERO, 0, &log);
+            lanes.resume(&mut client.id, lane, Offset::ZERO, &log);
         }
         let mut takes = takes.into_iter().cycle();
         while client.bytes.len() < 40_000 {
@@ -406,7 +408,7 @@ fn nothing_overtakes_critical_while_it_catches_up() {
     }
     log.append(Priority::High, 5, None, [true; 2]);
     for lane in Priority::ALL {
-        lanes.resume(&mut client.id, lane, Offset::ZERO, 0, &log);
+        lanes.resume(&mut client.id, lane, Offset::ZERO, &log);
     }
     // When it catches up with a budget for everything, then all of critical goes first.
     while client.got[1].is_empty() {

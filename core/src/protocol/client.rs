@@ -2,14 +2,13 @@
 //!
 //! Unknown keys are ignored. An event inside `publish` stays raw; the catalog reads it.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::codes::ErrorCode;
 use super::ids::{Offset, PerLane};
+use crate::config::Secret;
 use crate::event::{Filter, Pattern, Patterns};
 
 /// Bounds on what one message may ask for.
@@ -58,7 +57,7 @@ pub enum ClientMessage<'a> {
         /// The message's own id.
         id: Option<Box<str>>,
         /// The new token.
-        token: Cow<'a, str>,
+        token: Secret,
     },
     /// Ask for a `pong`.
     Ping {
@@ -75,7 +74,7 @@ pub enum ClientMessage<'a> {
 }
 
 /// The position that a client resumes from. The epoch is text of the client's, not yet one of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
     /// The epoch the client was in.
     pub epoch: String,
@@ -149,7 +148,7 @@ impl<'a> ClientMessage<'a> {
     /// The id of a message that is answered without being read any further.
     #[must_use]
     pub fn id_of(text: &'a str) -> Option<Box<str>> {
-        let fields: Fields<'a> = serde_json::from_str(text).ok()?;
+        let fields: Fields<'a> = object(text).ok()?;
         read_id(fields.id).ok().flatten()
     }
 
@@ -159,7 +158,7 @@ impl<'a> ClientMessage<'a> {
     /// [`Rejected`] with the code that PROTOCOL §7 names for the fault.
     pub fn parse(text: &'a str, limits: &MessageLimits) -> Result<Self, Rejected> {
         let reject = |id, (code, message)| Rejected { id, code, message };
-        let fields: Fields<'a> = match serde_json::from_str(text) {
+        let fields: Fields<'a> = match object(text) {
             Ok(fields) => fields,
             Err(error) if error.is_data() => {
                 return Err(reject(None, invalid("a message is one JSON object with each key once")));
@@ -173,11 +172,7 @@ impl<'a> ClientMessage<'a> {
 
 impl<'a> Fields<'a> {
     fn message(&self, id: Option<Box<str>>, limits: &MessageLimits) -> Result<ClientMessage<'a>, Fault> {
-        let kind: Cow<'_, str> = self
-            .kind
-            .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
-            .map(Cow::Owned)
-            .ok_or_else(|| invalid("`type` must be a string"))?;
+        let kind: String = required(self.kind, "type", "a string")?;
         let named = |id: Option<Box<str>>| id.ok_or_else(|| invalid("`id` is required"));
         match &*kind {
             "subscribe" => Ok(ClientMessage::Subscribe {
@@ -188,14 +183,11 @@ impl<'a> Fields<'a> {
             }),
             "resume" => Ok(ClientMessage::Resume {
                 id,
-                since: required(self.since, "since", "{epoch, lanes: {critical, high, normal, low}}")?,
+                since: self.since()?,
                 subscriptions: self.resume_entries(limits)?,
             }),
             "unsubscribe" => Ok(ClientMessage::Unsubscribe { id: named(id)? }),
-            "auth" => {
-                let token: String = required(self.token, "token", "a string")?;
-                Ok(ClientMessage::Auth { id, token: Cow::Owned(token) })
-            }
+            "auth" => Ok(ClientMessage::Auth { id, token: required(self.token, "token", "a string")? }),
             "ping" => Ok(ClientMessage::Ping { id }),
             "publish" => {
                 let event = self.event.ok_or_else(|| invalid("`event` is required"))?;
@@ -222,9 +214,7 @@ impl<'a> Fields<'a> {
 
     fn filter(&self, limits: &MessageLimits) -> Result<Filter, Fault> {
         let Some(raw) = present(self.filter) else { return Ok(Filter::default()) };
-        let fault = |message: String| (ErrorCode::InvalidFilter, message);
-        let value = serde_json::from_str(raw).map_err(|error| fault(error.to_string()))?;
-        Filter::from_json(&value, limits.filter_keys).map_err(|error| fault(error.to_string()))
+        Filter::parse(raw, limits.filter_keys).map_err(|error| (ErrorCode::InvalidFilter, error.to_string()))
     }
 
     fn recent(&self, limits: &MessageLimits) -> Result<Option<usize>, Fault> {
@@ -233,6 +223,20 @@ impl<'a> Fields<'a> {
             Ok(count) if count <= limits.recent => Ok(Some(count)),
             _ => Err(invalid(format!("`recent` must be a number from 0 to {}", limits.recent))),
         }
+    }
+
+    fn since(&self) -> Result<Since, Fault> {
+        #[derive(Deserialize)]
+        struct Position<'a> {
+            epoch: String,
+            #[serde(borrow)]
+            lanes: &'a RawValue,
+        }
+        let read = || {
+            let Position { epoch, lanes } = object(self.since?.get()).ok()?;
+            Some(Since { epoch, lanes: object(lanes.get()).ok()? })
+        };
+        read().ok_or_else(|| invalid("`since` must be {epoch, lanes: {critical, high, normal, low}}"))
     }
 
     fn resume_entries(&self, limits: &MessageLimits) -> Result<Vec<ResumeEntry>, Fault> {
@@ -249,7 +253,7 @@ impl<'a> Fields<'a> {
         let mut entries: Vec<ResumeEntry> = Vec::with_capacity(raws.len());
         for raw in raws {
             let fields: Fields<'a> =
-                serde_json::from_str(raw.get()).map_err(|_| invalid("a subscription is an object"))?;
+                object(raw.get()).map_err(|_| invalid("a subscription is an object with each key once"))?;
             let id = read_id(fields.id)?.ok_or_else(|| invalid("a subscription needs an `id`"))?;
             if entries.iter().any(|entry| entry.id == id) {
                 return Err(invalid(format!("subscription {id:?} stands twice")));
@@ -267,6 +271,15 @@ impl<'a> Fields<'a> {
             filter: self.filter(limits)?,
         })
     }
+}
+
+/// Reads an object; the library alone would take an array of a struct's fields for one, too.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
+    if text.trim_ascii_start().starts_with('[') {
+        serde_json::from_str::<IgnoredAny>(text)?;
+        return Err(serde_json::Error::custom("an array is no object"));
+    }
+    serde_json::from_str(text)
 }
 
 /// The raw text, where the field is there and not `null`.
@@ -310,6 +323,8 @@ mod tests {
             ("", InvalidJson),
             ("{} x", InvalidJson),
             ("[]", InvalidMessage),
+            ("[", InvalidJson),
+            (" [\"ping\",null,null,null,null,null,null,null,null,null]", InvalidMessage),
             ("7", InvalidMessage),
             ("{}", InvalidMessage),
             (r#"{"type":7}"#, InvalidMessage),
@@ -321,15 +336,38 @@ mod tests {
             (r#"{"type":"subscribe","id":"a","events":["*","a.b","c.d"]}"#, InvalidMessage),
             (r#"{"type":"subscribe","id":"a","events":["nope"]}"#, InvalidEventType),
             (r#"{"type":"subscribe","id":"a","events":["*"],"filter":[]}"#, InvalidFilter),
+            (r#"{"type":"subscribe","id":"a","events":["*"],"filter":{"a":1,"a":2}}"#, InvalidFilter),
+            (r#"{"type":"subscribe","id":"a","events":["*"],"filter":{"a":1e400}}"#, InvalidFilter),
             (r#"{"type":"subscribe","id":"a","events":["*"],"recent":201}"#, InvalidMessage),
             (r#"{"type":"subscribe","id":"a","events":["*"],"recent":-1}"#, InvalidMessage),
             (r#"{"type":"resume","subscriptions":[]}"#, InvalidMessage),
+            (
+                r#"{"type":"resume","since":["e",{"critical":1,"high":2,"normal":3,"low":4}],"subscriptions":[]}"#,
+                InvalidMessage,
+            ),
+            (
+                r#"{"type":"resume","since":{"epoch":"e","lanes":[1,2,3,4]},"subscriptions":[]}"#,
+                InvalidMessage,
+            ),
+            (
+                r#"{"type":"resume","since":{"epoch":"e","lanes":{"critical":1,"high":2,"normal":3,"low":4}},
+                "subscriptions":[[null,"a",["*"],null,null,null,null,null,null,1]]}"#,
+                InvalidMessage,
+            ),
             (r#"{"type":"auth"}"#, InvalidMessage),
             (r#"{"type":"publish"}"#, InvalidMessage),
         ];
         for (text, expected) in cases {
             assert_eq!(code(text).1, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn no_debug_form_shows_a_token() {
+        let message = ClientMessage::parse(r#"{"type":"auth","token":"eyJ.top.secret"}"#, &LIMITS).unwrap();
+        let ClientMessage::Auth { token, .. } = &message else { panic!("not auth") };
+        assert_eq!(token.expose(), "eyJ.top.secret");
+        assert!(!format!("{message:?}").contains("eyJ"));
     }
 
     #[test]

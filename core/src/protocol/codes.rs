@@ -182,3 +182,29 @@ impl CloseCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_error_code_has_one_name() {
+        let names: BTreeSet<&str> = ErrorCode::ALL.map(ErrorCode::as_str).into();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn every_close_may_be_sent_and_fits_its_frame() {
+        let numbers: BTreeSet<u16> = CloseCode::ALL.map(CloseCode::as_u16).into();
+        assert_eq!(numbers.len(), CloseCode::ALL.len());
+        for code in CloseCode::ALL {
+            assert!(matches!(code.as_u16(), 1000..=1003 | 1007..=1014 | 4000..=4999), "{code:?}");
+            assert!(code.reason().len() <= 123, "{code:?}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! The client's side: the opening handshake (RFC 6455 §4.1) and masked frames (§5.3). Keys and masks
 //! come from the caller, because the library would draw them from randomness of its own.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
@@ -11,15 +13,15 @@ use super::frame::{append, append_close, append_control};
 use super::http::{HeadScanner, Headers, HttpError, HttpLimits, is_token};
 
 /// The client's half of an opening handshake: the request it sends, and what it makes of the answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handshake {
     accept: String,
     protocols: Vec<Box<str>>,
     scanner: HeadScanner,
 }
 
-/// What a client asks for.
-#[derive(Clone, Copy, Debug)]
+/// What a client asks for. Target, subprotocols and fields may carry a token, so the debug form has none.
+#[derive(Clone, Copy)]
 pub struct HandshakeRequest<'a> {
     /// `host` or `host:port`.
     pub host: &'a str,
@@ -31,6 +33,18 @@ pub struct HandshakeRequest<'a> {
     pub protocols: &'a [&'a str],
     /// More fields, as `Authorization` or `Origin`.
     pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handshake({:?})", self.scanner)
+    }
+}
+
+impl fmt::Debug for HandshakeRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeRequest").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// The server's agreement.
@@ -224,6 +238,18 @@ mod tests {
         assert_eq!(handshake.receive(&mut input), Ok(Some(accepted)));
         let message = Reader::new(Role::Client).next(&WebSocketLimits::default(), Instant::ZERO, &mut input);
         assert_eq!(message, Ok(Some(Message::Text("hi".into()))));
+    }
+
+    #[test]
+    fn no_debug_form_shows_a_token() {
+        let request = HandshakeRequest {
+            target: "/ws?token=hush",
+            protocols: &["tidings.bearer.hush"],
+            headers: &[("Authorization", "Bearer hush")],
+            ..REQUEST
+        };
+        let shown = format!("{request:?} {:?}", Handshake::start(&request, &mut Vec::new()).unwrap());
+        assert!(shown.contains("example.com") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]

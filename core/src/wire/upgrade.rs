@@ -1,14 +1,15 @@
 //! The server's side of the opening handshake (RFC 6455 §4.2). Fields that stand in several lines are
 //! folded before they are judged, so that a split `Connection` passes and two keys do not.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use thiserror::Error;
 use tungstenite::handshake::derive_accept_key;
 
-use super::http::{Framing, Method, ReplyTo, RequestHead, Response, Version};
-use crate::time::UnixTime;
+use super::http::{Framing, Method, RequestHead, Response, Version};
 
 /// Subprotocols that a client may offer.
 const PROTOCOLS_MAX: usize = 16;
@@ -21,11 +22,18 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// A request that asks for a WebSocket and may have one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that asks for a WebSocket and may have one. A subprotocol may carry a token, so the debug form
+/// counts them only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Upgrade<'head> {
     key: &'head str,
     protocols: Vec<&'head str>,
+}
+
+impl fmt::Debug for Upgrade<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upgrade({} subprotocols)", self.protocols.len())
+    }
 }
 
 /// A request that asks for a WebSocket and must not have one.
@@ -49,7 +57,8 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// The problem document that answers it: 426 for another version, else 400.
+    /// The problem document that answers it, to be encoded for [`ReplyTo::CLOSE`](super::http::ReplyTo::CLOSE):
+    /// 426 for another version, else 400.
     #[must_use]
     pub fn response(self) -> Response {
         let status = if self == Self::Version { 426 } else { 400 };
@@ -58,11 +67,6 @@ impl UpgradeError {
             Self::Version => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
             _ => response,
         }
-    }
-
-    /// The whole answer, after which the connection closes.
-    pub fn encode(self, now: UnixTime, out: &mut Vec<u8>) {
-        self.response().encode(ReplyTo::CLOSE, now, out);
     }
 }
 
@@ -121,10 +125,10 @@ impl<'head> Upgrade<'head> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::http::{HttpError, HttpLimits, Progress, RequestReader};
+    use super::super::http::{HttpError, HttpLimits, Progress, ReplyTo, RequestReader};
     use super::super::{Message, Reader, Role, WebSocketLimits};
     use super::*;
-    use crate::time::Instant;
+    use crate::time::{Instant, UnixTime};
 
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
@@ -199,7 +203,7 @@ mod tests {
             assert_eq!(upgrade(&format!("{FIELDS}{KEY}{version}")), Err(UpgradeError::Version), "{version}");
         }
         let mut out = Vec::new();
-        UpgradeError::Version.encode(UnixTime::default(), &mut out);
+        UpgradeError::Version.response().encode(ReplyTo::CLOSE, UnixTime::default(), &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("HTTP/1.1 426 Upgrade Required\r\n"));
         assert!(out.contains("\r\nSec-WebSocket-Version: 13\r\n"));
@@ -240,6 +244,17 @@ mod tests {
         assert_eq!(offer(&["p"; 17].join(",")), Err(UpgradeError::Protocols));
         assert_eq!(offer("a b"), Err(UpgradeError::Protocols));
         assert!(offer("tidings.v1, tidings.bearer.eyJh-_.eyJz.c2ln").is_ok());
+    }
+
+    #[test]
+    fn no_debug_form_shows_a_token() {
+        let text = format!(
+            "GET /ws?token=hush HTTP/1.1\r\n{FIELDS}{KEY}{VERSION}Authorization: Bearer hush\r\n\
+             Cookie: session=hush\r\nSec-WebSocket-Protocol: tidings.v1, tidings.bearer.hush\r\n\r\n"
+        );
+        let head = head(&text).unwrap();
+        let shown = format!("{head:?} {:?}", Upgrade::parse(&head).unwrap());
+        assert!(shown.contains("Authorization") && !shown.contains("hush"), "{shown}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tidings_core::rng::Rng;
 
-use super::target::Target;
+use super::target::{Target, check_credential};
 use super::{Failure, say, tls};
 
 /// The longest answer that is read.
@@ -111,6 +111,7 @@ impl Publisher {
         timeout: Duration,
         retry_for: Duration,
     ) -> Result<Self, Failure> {
+        bearer.map_or(Ok(()), check_credential)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Failure::Failed(format!("no randomness: {error}")))?;
         let mut config = ureq::Agent::config_builder()

@@ -1,13 +1,11 @@
 //! `tidings serve`: gathers the settings, opens the log, runs the server.
 
-use std::time::Duration;
-
 use clap::Args;
 use tidings_core::config::Secret;
 
 use super::{ConfigArgs, Failure};
 use crate::settings::{Settings, load};
-use crate::{jwks, logging, server};
+use crate::{logging, server};
 
 const NO_KEYS: &str = "\
 there is no key to verify tokens with. Set one of
@@ -15,9 +13,6 @@ there is no key to verify tokens with. Set one of
   auth.public_key_files         PEM files with public keys (RS, PS, ES, EdDSA)
   auth.jwks_url                 where your login publishes its keys
 or try the server with `tidings serve --dev`, which makes a secret for the run.";
-
-/// Between the attempts to fetch the JWKS at the start.
-const FETCH_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -62,33 +57,15 @@ impl ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let mut settings = args.settings()?;
+    let settings = args.settings()?;
     let _logging =
         logging::start(&settings.server.log).map_err(|error| Failure::Failed(error.to_string()))?;
-    fetch_keys(&mut settings)?;
     let served = server::run(&settings);
     match logging::dropped() {
         0 => {}
         lines => tracing::warn!(lines, "lines of the log were lost"),
     }
     served.map_err(|error| Failure::Failed(error.to_string()))
-}
-
-/// Fetches the JWKS for the start: without its keys every client would be refused and would not come back.
-fn fetch_keys(settings: &mut Settings) -> Result<(), Failure> {
-    let Some(url) = &settings.server.auth.jwks_url else { return Ok(()) };
-    let mut pauses = FETCH_PAUSES.iter();
-    settings.config.auth.jwks = loop {
-        match (jwks::fetch(url), pauses.next()) {
-            (Ok(text), _) => break Some(text),
-            (Err(error), None) => return Err(Failure::Failed(error.to_string())),
-            (Err(error), Some(pause)) => {
-                tracing::warn!(%error, "the JWKS cannot be fetched; trying again");
-                std::thread::sleep(*pause);
-            }
-        }
-    };
-    Ok(())
 }
 
 /// `len` unpredictable characters of `a-z2-7`, from the system.

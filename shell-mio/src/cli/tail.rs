@@ -18,7 +18,7 @@ use tidings_core::event::{Pattern, Patterns};
 use tidings_core::rng::Rng;
 use tidings_core::time::{Instant, Now, UnixTime};
 
-use super::target::{Target, TargetArgs};
+use super::target::{Target, TargetArgs, check_credential};
 use super::token::filter;
 use super::{Failure, say, tls};
 use link::{Heard, Link};
@@ -83,6 +83,7 @@ there is no token: give --token, or set TIDINGS_TOKEN.
 pub(super) fn run(args: &TailArgs) -> Result<(), Failure> {
     let target = args.target.target()?;
     let token = target.token.clone().ok_or_else(|| Failure::Usage(NO_TOKEN.to_owned()))?;
+    check_credential(&token)?;
     let tls = if target.secure { Some(tls::client_config()?) } else { None };
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Failure::Failed(format!("no randomness: {error}")))?;
@@ -290,9 +291,11 @@ impl Tail {
     fn error(&mut self, about: About, error: &ClientError) -> Result<(), Failure> {
         match about {
             About::Subscription(_) => Err(Failure::Refused(error.to_string())),
-            // The state that follows says what becomes of it.
+            // The state that follows says what becomes of it; what the server said of the token is known.
             About::Token => {
-                self.why = error.to_string();
+                if self.why.is_empty() {
+                    self.why = error.to_string();
+                }
                 Ok(())
             }
             About::Client | About::Publish(_) => {

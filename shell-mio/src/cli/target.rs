@@ -47,6 +47,15 @@ impl TargetArgs {
     }
 }
 
+/// Refuses a token or key that no header can carry, however often one tries.
+pub(super) fn check_credential(text: &str) -> Result<(), Failure> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let why = "the token or key is none: it holds a space, a line end or another character that none has";
+    Err(Failure::Usage(why.to_owned()))
+}
+
 fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }

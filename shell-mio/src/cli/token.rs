@@ -60,7 +60,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Name of the key in the token's header
-    #[arg(long, value_name = "NAME", requires = "key")]
+    #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "secret")]
     kid: Option<String>,
     /// `iss` of the token; by default what the configuration asks for
     #[arg(long, value_name = "TEXT")]

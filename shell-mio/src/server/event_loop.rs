@@ -162,9 +162,8 @@ impl EventLoop {
         self.on_words();
         self.accept();
         self.read();
-        if self.hub.poll_timeout().is_some_and(|at| at <= self.clock.instant()) {
-            self.hub.handle(self.clock.now(), Input::Timeout);
-        }
+        // Where nothing is due it tells the time of what is written in this turn.
+        self.hub.handle(self.clock.now(), Input::Timeout);
         self.obey();
         self.write();
         let took = self.clock.instant().since(began);

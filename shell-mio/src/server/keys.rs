@@ -125,10 +125,10 @@ fn own_keys(settings: &Settings) -> Result<KeySet, KeyError> {
         keys.add_secret(secret.expose().as_bytes())?;
     }
     for pem in &auth.public_keys {
-        keys.add_pem(pem)?;
+        keys.add_pem(pem.expose())?;
     }
     if let Some(jwks) = &auth.jwks {
-        keys.add_jwks(jwks)?;
+        keys.add_jwks(jwks.expose())?;
     }
     Ok(keys)
 }

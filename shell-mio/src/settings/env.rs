@@ -47,11 +47,9 @@ pub(super) fn read(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault>
             match std::fs::read_to_string(text) {
                 Ok(secret) => (key, secret.trim_end_matches(['\r', '\n']).to_owned()),
                 Err(error) => {
-                    faults.push(fault(ConfigFault::new(
-                        key.name,
-                        text,
-                        format!("a readable file ({error})"),
-                    )));
+                    // What stands there in place of a path may be the secret itself.
+                    let allowed = format!("the path of a readable file ({error})");
+                    faults.push(fault(ConfigFault::hidden(key.name, allowed)));
                     continue;
                 }
             }

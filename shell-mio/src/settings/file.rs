@@ -24,7 +24,7 @@ impl Document {
     pub(super) fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let fault = ConfigFault::new("file", &"", format!("cannot be read: {error}"));
+            let fault = ConfigFault::new(&name, &"", format!("cannot be read: {error}"));
             vec![Fault { place: name.clone(), fault }]
         })?;
         Self::parse(&name, &text)

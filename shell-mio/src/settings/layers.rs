@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tidings_core::config::{Config, ConfigFault, Key, flatten};
+use tidings_core::config::{Config, ConfigFault, Key, Secret, flatten};
 use tidings_core::hub;
 
 use super::file::Document;
@@ -154,7 +154,7 @@ fn file_layer(document: &Document, faults: &mut Vec<Fault>) -> Layer {
         }
         let section = format!("{name}.");
         let fault = if keys.iter().any(|key| key.name.starts_with(&section)) {
-            ConfigFault::new(&name, &value, "a table of settings")
+            ConfigFault::new(&name, &"", "a table of settings")
         } else {
             ConfigFault::unknown(&name, keys.iter().map(|key| key.name))
         };
@@ -217,14 +217,14 @@ fn read(merged: &Layer, places: Places, file: Option<&Path>) -> Result<Settings,
         if let Some(text) = text_of("auth.public_key_files", &element, &path.0) {
             let held = format!("auth.public_keys[{}]", config.auth.public_keys.len());
             from_files.push((held, format!("auth.public_key_files{element}")));
-            config.auth.public_keys.push(text);
+            config.auth.public_keys.push(Secret::new(&text));
         }
     }
     if let Some(path) = &server.auth.jwks_file
         && let Some(text) = text_of("auth.jwks_file", "", &path.0)
     {
         from_files.push(("auth.jwks".to_owned(), "auth.jwks_file".to_owned()));
-        if config.auth.jwks.replace(text).is_some() {
+        if config.auth.jwks.replace(Secret::new(&text)).is_some() {
             faults.push(ConfigFault::new("auth.jwks_file", path, ONE_SET));
         }
     }

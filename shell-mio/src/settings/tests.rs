@@ -159,7 +159,7 @@ fn an_error_of_syntax_has_line_and_column() {
     let found = faults(&sources(Some(file), &[], &[]));
     assert!(found[0].contains("t.toml:2:12: "), "{found:?}");
     let found = faults(&sources(Some(folder.0.join("none.toml")), &[], &[]));
-    assert!(found[0].contains("cannot be read"), "{found:?}");
+    assert!(found[0].contains("none.toml: cannot be read: "), "{found:?}");
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn keys_and_schemas_are_read_from_files_beside_the_one_that_names_them() {
     let settings = load(&sources(Some(file), &variables, &[])).unwrap();
     let auth = &settings.config.auth;
     assert_eq!(auth.jwt_secret.as_ref().unwrap().expose(), SECRET);
-    assert!(auth.public_keys[0].contains("BEGIN PUBLIC KEY"));
-    assert_eq!(auth.jwks.as_deref(), Some(JWKS));
+    assert!(auth.public_keys[0].expose().contains("BEGIN PUBLIC KEY"));
+    assert_eq!(auth.jwks.as_ref().map(Secret::expose), Some(JWKS));
     assert_eq!(settings.config.events.types[0].schema, serde_json::json!({"type": "object"}));
 }
 
@@ -209,6 +209,34 @@ fn what_cannot_be_used_is_placed_where_it_was_given_beside_what_is_out_of_range(
     let of_variable = "TIDINGS_AUTH__PUBLIC_KEYS: auth.public_keys[0]: not a PEM text";
     assert!(found.iter().any(|fault| fault.starts_with(of_variable)), "{found:#?}");
     assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn no_fault_shows_what_may_be_a_secret() {
+    let folder = Folder::new("secrets");
+    let text = "jwt_secret = 'sesame'\nauth = 'sesame'\n";
+    let sections = folder.write("sections.toml", text);
+    let text = format!(
+        "[auth]\njwt_secret = ['sesame']\npublic_keys = '''{PRIVATE_KEY}'''\njwks = {{ keys = [{{ k = 'sesame' }}] }}\n\
+         api_keys = [{{ key = 'sesame', publish = 'sesame' }}]\npublic_key_files = ['''{PRIVATE_KEY}''']\n"
+    );
+    let keys = folder.write("keys.toml", &text);
+    let variables = [
+        ("TIDINGS_JWT_SECRET_FILE", "sesame"),
+        ("TIDINGS_AUTH__PUBLIC_KEYS", &format!("[{PRIVATE_KEY}")),
+        ("TIDINGS_AUTH__JWKS", "sesame"),
+        ("TIDINGS_API_KEYS", "[sesame"),
+        ("TIDINGS_AUTH__ISSUER", PRIVATE_KEY),
+    ];
+    let secret = PRIVATE_KEY.lines().nth(1).unwrap();
+    let sources =
+        [sources(Some(sections), &[], &[]), sources(Some(keys), &[], &[]), sources(None, &variables, &[])];
+    for (sources, count) in sources.iter().zip([2, 4, 3]) {
+        let found = faults(sources);
+        assert_eq!(found.len(), count, "{found:#?}");
+        let found = found.concat();
+        assert!(!found.contains("sesame") && !found.contains(secret), "{found}");
+    }
 }
 
 #[test]

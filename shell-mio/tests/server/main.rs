@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "all of it is a test; helpers are not marked as such")]
 
+mod bad_input;
 mod crowd;
 mod footprint;
 mod harness;
+mod keys;
 mod log;
 mod peers;
 mod signals;

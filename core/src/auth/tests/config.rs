@@ -88,7 +88,7 @@ fn a_fault_says_what_belongs_there_and_shows_no_key() {
 fn keys_come_from_the_configuration() {
     let config = AuthConfig {
         jwt_secret: Some(Secret::new(SECRET)),
-        public_keys: vec![fixture!("rsa.pub.pem").into(), fixture!("p256.pub.pem").into()],
+        public_keys: [fixture!("rsa.pub.pem"), fixture!("p256.pub.pem")].map(Secret::new).into(),
         ..AuthConfig::default()
     };
     assert_eq!(KeySet::from_config(&config).unwrap().len(), 3);

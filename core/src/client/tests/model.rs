@@ -39,7 +39,7 @@ impl Definition {
     }
 
     fn matches(&self, entry: &Entry) -> bool {
-        let fields = Fields::from_event(&json!({"data": {"tenant": entry.tenant}}));
+        let fields = Fields::from_event(&json!({"data": {"tenant": entry.tenant}}).to_string()).unwrap();
         self.patterns.matches(entry.kind) && self.filter.matches(&fields)
     }
 }

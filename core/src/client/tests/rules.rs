@@ -601,17 +601,21 @@ fn what_the_server_cannot_serve_at_the_moment_is_asked_again_and_a_refusal_is_no
 
 #[test]
 fn a_publish_is_repeated_with_the_same_event_id_until_it_is_answered() {
-    let mut script = Script::new();
-    script.client.publish(json!({"type": "content.updated", "data": {}})).unwrap();
-    script.open();
-    let first = script.sent();
-    assert!(first[0]["event"]["id"].is_string());
-    script.reopen();
-    assert_eq!(script.sent(), first);
-    script.message(&json!({"type": "published", "id": "p0", "eventId": "x", "offset": 7, "duplicate": true}));
-    assert_eq!(script.said(), ["published 0 at 7 true"]);
-    script.reopen();
-    assert_eq!(script.sent(), [] as [Value; 0]);
+    for event in [json!({"type": "content.updated", "data": {}}), json!({"type": "a.b", "id": null})] {
+        let mut script = Script::new();
+        script.client.publish(event).unwrap();
+        script.open();
+        let first = script.sent();
+        assert!(first[0]["event"]["id"].is_string());
+        script.reopen();
+        assert_eq!(script.sent(), first);
+        script.message(
+            &json!({"type": "published", "id": "p0", "eventId": "x", "offset": 7, "duplicate": true}),
+        );
+        assert_eq!(script.said(), ["published 0 at 7 true"]);
+        script.reopen();
+        assert_eq!(script.sent(), [] as [Value; 0]);
+    }
 }
 
 #[test]
@@ -625,6 +629,32 @@ fn publishes_in_flight_are_bounded_and_keep_their_order() {
     assert_eq!(ids(script.sent()), ["p0", "p1"]);
     script.message(&json!({"type": "published", "id": "p0", "eventId": "x", "offset": 7}));
     assert_eq!(ids(script.sent()), ["p2"]);
+}
+
+#[test]
+fn what_the_application_wants_at_once_is_sent_no_faster_than_the_server_takes_it() {
+    let mut script = Script::new();
+    script.open();
+    for _ in 0..256 {
+        script.client.publish(json!({"type": "a.b"})).unwrap();
+    }
+    let mut sent = Vec::new();
+    for _ in 0..200 {
+        for message in script.sent() {
+            sent.push(script.millis);
+            let answer = json!({"type": "published", "id": message["id"], "eventId": "x", "offset": 7});
+            script.message(&answer);
+        }
+        if script.client.poll_timeout().is_some_and(|due| due.as_micros() <= script.millis * 1000 + 10_000) {
+            script.pass(10);
+        }
+    }
+    assert_eq!(sent.len(), 256);
+    assert_eq!(sent.iter().filter(|at| **at == sent[0]).count(), 100, "a hundred at once");
+    let (last, first) = (sent[255], sent[0]);
+    assert!((1500..=1600).contains(&(last - first)), "and then a hundred a second: {} ms", last - first);
+    script.pass(10);
+    assert!(script.client.poll_timeout().is_some_and(|due| due.as_micros() > script.millis * 1000 + 1000));
 }
 
 #[test]
@@ -645,8 +675,21 @@ fn bounds_are_errors_of_the_caller() {
 }
 
 #[test]
+fn what_the_server_would_close_on_is_an_error_of_the_caller() {
+    let mut client = Client::new(ClientConfig::default(), [5; 32], Now::default());
+    let event = |bytes: usize| json!({"id": "e", "type": "a.b", "data": {"text": "x".repeat(bytes)}});
+    client.publish(event(65_000)).unwrap();
+    assert_eq!(client.publish(event(65_536)), Err(PublishError::TooLarge { max: 65_536 }));
+    let names = |count: usize| (0..count).map(|name| format!("a.n{name}")).collect::<Vec<_>>();
+    let patterns = |count| wanted(&names(count).iter().map(String::as_str).collect::<Vec<_>>());
+    client.subscribe(&patterns(64)).unwrap();
+    assert_eq!(client.subscribe(&patterns(65)), Err(SubscribeError::TooManyPatterns { max: 64 }));
+}
+
+#[test]
 fn a_flapping_application_cannot_pile_up_requests() {
-    let (mut script, _) = Script::subscribed();
+    let mut script = Script::with(ClientConfig { messages_burst: 10_000, ..ClientConfig::default() });
+    script.open();
     let mut refused = 0;
     for _ in 0..1000 {
         match script.client.subscribe(&wanted(&["a.b"])) {

@@ -33,15 +33,15 @@ pub(in crate::hub) fn sabotage() {
     }
 }
 
-struct Server {
-    hub: Hub,
-    now: Now,
+pub(super) struct Server {
+    pub(super) hub: Hub,
+    pub(super) now: Now,
     notes: Vec<Note>,
     closed: Vec<ConnId>,
 }
 
 impl Server {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = Now { instant: Instant::ZERO, unix: UnixTime::from_secs(NOW_S) };
         let mut config = Config::default();
         config.auth.jwt_secret = Some(Secret::new(SECRET));
@@ -78,9 +78,9 @@ impl Server {
         sent
     }
 
-    fn websocket(&mut self, slot: u32) -> ConnId {
+    pub(super) fn websocket(&mut self, slot: u32) -> ConnId {
         let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let claims = json!({"sub": format!("u{slot}"), "exp": NOW_S + 60});
+        let claims = json!({"sub": format!("u{slot}"), "exp": NOW_S + 86_400});
         let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
         let target = format!("/ws?token={token}");
         let request =

@@ -99,9 +99,9 @@ impl Body {
         }
     }
 
-    /// The content of a complete body.
-    pub(super) fn into_content(self) -> Vec<u8> {
-        self.content
+    /// Takes the content of a complete body.
+    pub(super) fn take_content(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.content)
     }
 
     /// The stage behind `byte`, in everything that is not content (RFC 9112 §7.1).
@@ -157,7 +157,7 @@ mod tests {
     fn read(framing: Framing, max: usize, mut bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, HttpError> {
         let mut body = Body::new(framing, max)?;
         let complete = body.push(&mut bytes)?;
-        Ok(complete.then(|| (body.into_content(), bytes.len())))
+        Ok(complete.then(|| (body.take_content(), bytes.len())))
     }
 
     fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, HttpError> {

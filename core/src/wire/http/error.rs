@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use super::{ReplyTo, Response};
+use super::Response;
 
 /// A request that this server does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -77,14 +77,9 @@ impl HttpError {
         }
     }
 
-    /// The problem document that answers it; to be encoded for [`ReplyTo::CLOSE`].
+    /// The problem document that answers it, to be encoded for [`ReplyTo::CLOSE`](super::ReplyTo::CLOSE).
     #[must_use]
     pub fn response(self) -> Response {
         Response::problem(self.status(), "invalid_message", &self.to_string(), &[])
-    }
-
-    /// The whole answer, after which the connection closes.
-    pub fn encode(self, now: crate::time::UnixTime, out: &mut Vec<u8>) {
-        self.response().encode(ReplyTo::CLOSE, now, out);
     }
 }

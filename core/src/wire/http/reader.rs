@@ -88,7 +88,7 @@ impl RequestReader {
     ///
     /// # Errors
     /// [`HttpError`] where the request must not be read. The reader is [`Phase::Refused`] from then on:
-    /// the caller answers with [`HttpError::encode`] and closes, lingering.
+    /// the caller answers with [`HttpError::response`] and closes, lingering.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Progress, HttpError> {
         let result = self.advance(input);
         if result.is_err() {
@@ -114,11 +114,9 @@ impl RequestReader {
                 if !body.push(input)? {
                     return Ok(Progress::NeedMore);
                 }
-                let idle = State::Head(HeadScanner::default());
-                match std::mem::replace(&mut self.state, idle) {
-                    State::Body(body) => Ok(Progress::Body(body.into_content())),
-                    _ => Ok(Progress::NeedMore),
-                }
+                let content = body.take_content();
+                self.state = State::Head(HeadScanner::default());
+                Ok(Progress::Body(content))
             }
             State::Refused => {
                 *input = &[];
