@@ -113,20 +113,10 @@ impl Hub {
     /// Arms a connection's next deadline, unless its entry comes due no later.
     pub(super) fn arm(&mut self, conn: ConnId) {
         let Some((at, _)) = self.next_due(conn) else { return };
-        let at = self.silent_at(conn).map_or(at, |silent| silent.min(at));
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if self.timers.tick_of(at.as_micros()) < connection.armed {
             connection.armed = self.timers.arm(conn, at.as_micros());
         }
-    }
-
-    /// When a session is to be looked at for silence, whatever its backlog: the kernel may take that at any
-    /// moment, and then silence counts from the last byte that was heard.
-    fn silent_at(&self, conn: ConnId) -> Option<Instant> {
-        let connection = self.connections.get(conn)?;
-        let Transport::WebSocket(_) = connection.session()?.transport else { return None };
-        let at = connection.heard + Duration::from_millis(self.config.heartbeat.timeout_ms);
-        (self.now.instant < at).then_some(at)
     }
 
     fn fired(&mut self, conn: ConnId, tick: u64) {
