@@ -446,8 +446,9 @@ impl Life {
             let place = &mut self.slots[slot as usize];
             place.link = Some(id);
             let conn = ConnId::new(slot, place.generation);
+            let epoch = scene.store.epoch().clone();
             let link = scene.link(id);
-            link.conn = Some(conn);
+            (link.conn, link.epoch) = (Some(conn), Some(epoch));
             let (rogue, address) = (link.rogue, link.address);
             let peer = Peer { address: peer_address(address), listener: Listener::All };
             let hub_now = scene.hub_now(self.host);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidings_core::{ConnId, Instant};
+use tidings_core::{ConnId, Epoch, Instant};
 
 use super::draw::{Draw, Stream};
 use super::queue::Due;
@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) address: u8,
     /// The name that the hub knows it by, while it does.
     pub(crate) conn: Option<ConnId>,
+    /// The epoch of the hub that accepted it.
+    pub(crate) epoch: Option<Epoch>,
     draw: Draw<'static>,
     // From the peer to the host.
     up: VecDeque<u8>,
@@ -107,6 +109,7 @@ impl Scene<'_> {
             host,
             address,
             conn: None,
+            epoch: None,
             draw,
             up: VecDeque::new(),
             up_scheduled: false,

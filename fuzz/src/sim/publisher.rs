@@ -61,6 +61,8 @@ struct Request {
     events: Vec<Value>,
     form: Form,
     attempts: u32,
+    /// Its ids have been published before.
+    again: bool,
 }
 
 impl Publisher {
@@ -103,14 +105,14 @@ impl Publisher {
         let request = match step.action {
             Action::Repeat(_) if !self.past.is_empty() => {
                 scene.count(Fault::Repeat);
-                Request { attempts: 0, ..draw_past(&mut draw, &self.past) }
+                draw_past(&mut draw, &self.past)
             }
             Action::Conflict(_) if !self.past.is_empty() => {
                 scene.count(Fault::Conflict);
                 let mut past = draw_past(&mut draw, &self.past);
                 let index = draw.index(past.events.len());
                 past.events[index]["data"]["n"] = n.into();
-                Request { attempts: 0, ..past }
+                past
             }
             Action::BadBatch(_) => {
                 scene.count(Fault::BadBatch);
@@ -271,9 +273,12 @@ impl Publisher {
             408 | 500.. => {}
             _ => {
                 let name = self.name();
-                let ids = request.events.iter().filter_map(|event| {
+                // Of an id that stands for several events nothing can be said.
+                let own = request.events.iter().filter(|_| !request.again);
+                let ids = own.filter_map(|event| {
                     let source = event["source"].as_str().unwrap_or("/tidings");
-                    Some((source.to_owned(), event["id"].as_str()?.to_owned()))
+                    let id = event["id"].as_str().filter(|id| id.starts_with('e'))?;
+                    Some((source.to_owned(), id.to_owned()))
                 });
                 let ids: Vec<_> = ids.collect();
                 let now = scene.true_now();
@@ -292,25 +297,22 @@ impl Publisher {
     fn acknowledged(&mut self, scene: &mut Scene<'_>, request: &Request, results: &Value) {
         let name = self.name();
         let now = scene.true_now();
-        let epoch = scene.store.epoch().clone();
+        let Some(epoch) = self.link.and_then(|link| scene.link(link).epoch.clone()) else { return };
         let results = results.as_array().map(Vec::as_slice).unwrap_or_default();
-        for result in results {
+        let whole = results.len() == request.events.len();
+        for (index, result) in results.iter().enumerate() {
             let (Some(id), Some(offset)) =
                 (result["id"].as_str(), result["offset"].as_u64().and_then(Offset::new))
             else {
                 continue;
             };
-            let of = request.events.iter().find(|event| event["id"] == id);
-            let source = of.and_then(|event| event["source"].as_str()).unwrap_or("/tidings");
-            // One that got its id from the server is only known by its place, where the batch is whole.
-            let source = match of {
-                None if results.len() == request.events.len() => {
-                    let index = results.iter().position(|other| other == result).unwrap_or(0);
-                    request.events[index]["source"].as_str().unwrap_or("/tidings")
-                }
-                None => continue,
-                Some(_) => source,
+            // Where only some are known, one is found by its id, if no other bears it.
+            let of: Vec<&Value> = match whole {
+                true => vec![&request.events[index]],
+                false => request.events.iter().filter(|event| event["id"] == id).collect(),
             };
+            let [event] = of[..] else { continue };
+            let source = event["source"].as_str().unwrap_or("/tidings");
             let duplicate = result["duplicate"] == true;
             scene.model.acknowledged(now, &name, source, id, &epoch, offset, duplicate);
         }
@@ -355,7 +357,7 @@ impl Publisher {
 }
 
 fn draw_past(draw: &mut Draw<'_>, past: &VecDeque<Request>) -> Request {
-    past[draw.index(past.len())].clone()
+    Request { attempts: 0, again: true, ..past[draw.index(past.len())].clone() }
 }
 
 /// New events in a form of their own.
@@ -372,8 +374,9 @@ fn fresh(scene: &Scene<'_>, draw: &mut Draw<'_>, n: u64, most: u64) -> Request {
         let mut event = wishes::event(draw, n + index, scene.settings.padding);
         // Ids of several publishers may be the same; they mean different events.
         if draw.chance(850) {
-            event["id"] =
-                format!("e{}", if draw.chance(100) { draw.below(1 << 40) } else { n + index }).into();
+            let shared = draw.chance(50);
+            let id = if shared { format!("x{}", draw.below(6)) } else { format!("e{}", n + index) };
+            event["id"] = id.into();
         }
         if matches!(form, Form::Structured | Form::Batch) {
             event["specversion"] = "1.0".into();
@@ -390,7 +393,7 @@ fn fresh(scene: &Scene<'_>, draw: &mut Draw<'_>, n: u64, most: u64) -> Request {
             events[0]["source"] = "/a".into();
         }
     }
-    Request { events, form, attempts: 0 }
+    Request { events, form, attempts: 0, again: false }
 }
 
 fn spoil(draw: &mut Draw<'_>, event: &mut Value) {

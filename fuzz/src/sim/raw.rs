@@ -294,7 +294,7 @@ impl Raw {
                     return scene.violate(Invariant::Legal, format!("{link:?} reads no JSON: {text}"));
                 };
                 if message["type"] == "heartbeat" {
-                    let epoch = scene.store.epoch().as_str().to_owned();
+                    let epoch = scene.link(link).epoch.as_ref().map_or("", |epoch| epoch.as_str());
                     self.positions.push(json!({"epoch": epoch, "lanes": message["lanes"]}));
                     self.positions.truncate(16);
                 }
