@@ -9,7 +9,7 @@ use tidings_core::PerLane;
 use super::decode::{self, Frame, Input, Unit};
 use super::hub::{HubModel, TICK};
 use super::matching::Definition;
-use super::session::{Beats, Context, Request, Session, Told, number, offsets};
+use super::session::{Context, Request, Session, Told, number, offsets};
 use super::tokens::Tokens;
 use super::truth::Truth;
 use super::{HubId, Invariant, Moment, Violation};
@@ -349,11 +349,11 @@ impl Link {
             return Err(Violation::new(Invariant::Alive, text));
         }
         if blocked {
-            session.beats = None;
-        } else if let Some(beats) = &session.beats {
+            session.beat = None;
+        } else if let Some(last) = session.beat {
             let interval = Duration::from_millis(hub.config.heartbeat.interval_ms);
-            if beats.first + interval * (beats.count + 1) + late + slack < now {
-                let text = format!("the heartbeat after {} from {:?} did not come", beats.count, beats.first);
+            if last + interval + late + slack < now {
+                let text = format!("no heartbeat came since {last:?}");
                 return Err(Violation::new(Invariant::Punctual, text));
             }
         }
@@ -454,22 +454,15 @@ fn check_overdue(cx: &Context<'_>, overdue: Option<Instant>) -> Result<(), Viola
     }
 }
 
-/// Whether a heartbeat came at its time, measured from the first of an unbroken row.
+/// Whether a heartbeat came an interval after the last one.
 fn beat(session: &mut Session, cx: &Context<'_>, blocked: bool) -> Result<(), Violation> {
     let now = cx.at.now.instant;
-    if blocked {
-        session.beats = None;
-        return Ok(());
-    }
-    let Some(beats) = &mut session.beats else {
-        session.beats = Some(Beats { first: now, count: 0 });
-        return Ok(());
-    };
-    beats.count += 1;
-    let due = beats.first + Duration::from_millis(cx.hub.config.heartbeat.interval_ms) * beats.count;
+    let last = std::mem::replace(&mut session.beat, (!blocked).then_some(now));
+    let Some(last) = last.filter(|_| !blocked) else { return Ok(()) };
+    let due = last + Duration::from_millis(cx.hub.config.heartbeat.interval_ms);
     let (late, slack) = (cx.hub.tolerance(), TICK);
     if now + late + slack < due || due + late + slack < now {
-        let text = format!("heartbeat {} from {:?} was due at {due:?}", beats.count, beats.first);
+        let text = format!("a heartbeat came after that at {last:?}, due at {due:?}");
         return Err(Violation::new(Invariant::Punctual, text));
     }
     Ok(())

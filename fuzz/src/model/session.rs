@@ -66,13 +66,6 @@ pub(super) struct Lane {
     pub(super) hunger: usize,
 }
 
-/// When heartbeats came.
-#[derive(Debug)]
-pub(super) struct Beats {
-    pub(super) first: Instant,
-    pub(super) count: u32,
-}
-
 /// A user's connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -83,8 +76,8 @@ pub(super) struct Session {
     pub(super) requests: VecDeque<Request>,
     pub(super) welcomed: bool,
     pub(super) closed: Option<u16>,
-    /// Since the last moment at which its heartbeats could not be told from those of a blocked one.
-    pub(super) beats: Option<Beats>,
+    /// When the last heartbeat came, where nothing has held it or the next one up.
+    pub(super) beat: Option<Instant>,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Subscriptions that a refreshed token ended and that are to be told so.
     pub(super) ending: Vec<String>,
@@ -107,7 +100,7 @@ impl Session {
             requests: VecDeque::new(),
             welcomed: false,
             closed: None,
-            beats: None,
+            beat: None,
             subscriptions: BTreeMap::new(),
             ending: Vec::new(),
             began: false,
