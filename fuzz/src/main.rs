@@ -35,6 +35,9 @@ struct Args {
     /// Prints the seed and hash of each run of a range, one a line, instead of a summary.
     #[arg(long, requires = "seeds")]
     hashes: bool,
+    /// Goes on after a failure, and lists all of them.
+    #[arg(long, requires = "seeds")]
+    keep_going: bool,
 }
 
 fn read_range(text: &str) -> Result<Range<u64>, String> {
@@ -130,7 +133,7 @@ fn failed(args: &Args, seed: u64, failure: &str) -> ExitCode {
 struct Sum {
     counts: Counts,
     virtual_time: Duration,
-    failure: Option<(u64, String)>,
+    failures: Vec<(u64, String)>,
     hashes: Vec<(u64, u64)>,
 }
 
@@ -156,11 +159,8 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
                 sum.hashes.push((seed, outcome.hash));
             }
             if let Some(failure) = failure(&ended) {
-                failed_already.store(true, Ordering::Relaxed);
-                // Of several that fail at once the first is told, so that a range fails the same way twice.
-                if sum.failure.as_ref().is_none_or(|(other, _)| seed < *other) {
-                    sum.failure = Some((seed, failure));
-                }
+                failed_already.store(!args.keep_going, Ordering::Relaxed);
+                sum.failures.push((seed, failure));
             }
         }
     };
@@ -177,8 +177,13 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
         println!("{} seeds in {took:.1?}: {hours:.1} hours of virtual time", sum.hashes.len());
         print!("{}", sum.counts);
     }
-    match sum.failure {
-        Some((seed, text)) => failed(args, seed, &text),
+    sum.failures.sort_unstable();
+    if args.keep_going {
+        sum.failures.iter().for_each(|(seed, failure)| println!("seed {seed} fails: {failure}"));
+    }
+    // Of several that fail at once the first is told, so that a range fails the same way twice.
+    match sum.failures.first() {
+        Some((seed, text)) => failed(args, *seed, text),
         None => ExitCode::SUCCESS,
     }
 }

@@ -85,18 +85,20 @@ impl App {
             Action::Unsubscribe(_) => self.unsubscribe(scene, &mut draw),
             Action::PublishFrom(_) => {
                 let n = u64::from(step.key) << 10;
-                let event = wishes::event(&mut draw, n, scene.settings.padding);
+                let event = wishes::event(&mut draw, n, scene.settings);
                 scene.counts.publishes += 1;
                 if let Ok(publish) = self.client.publish(event) {
                     scene.trace(format_args!("{:?} publishes {n} as {publish:?}", self.id));
                 }
             }
             Action::Offline(_, millis) => {
+                scene.count(Fault::Offline);
                 self.online_at = Some(scene.now + Duration::from_millis(u64::from(millis)));
                 self.client.handle(now, ClientInput::Offline);
             }
             Action::Visible(_) => self.client.handle(now, ClientInput::Visible),
             Action::Regrant(_) => {
+                scene.count(Fault::GrantChange);
                 self.grant = Grant::draw(&mut draw);
                 self.give_token(scene);
             }

@@ -215,6 +215,7 @@ impl Scene<'_> {
         let stats = life.hub.stats();
         self.counts.resumes += stats.resumes;
         self.counts.gaps += stats.gaps_expired + stats.gaps_epoch;
+        self.counts.conflations += life.hub.conflated();
         if let Some(back) = back {
             self.queue.push(self.now + back, Due::Host(host));
         }

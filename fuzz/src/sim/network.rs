@@ -279,7 +279,8 @@ impl Scene<'_> {
 
     /// A piece arrives at the host.
     pub(crate) fn arrive_up(&mut self, id: LinkId) {
-        let (chunk, split) = (self.settings.network.chunk, self.rate(Fault::Split));
+        // Peers send little, and the deadlines for that are short.
+        let (chunk, split) = (self.settings.network.chunk.max(1_460), self.rate(Fault::Split));
         let corruption = self.rate(Fault::Corruption);
         let link = &mut self.links[id.0 as usize];
         link.up_scheduled = false;

@@ -152,7 +152,7 @@ impl Raw {
             6 => json!({"type": "auth", "id": "a", "token": self.token(scene, draw)}),
             7 => {
                 let n = u64::from(key) << 10 | draw.below(4);
-                let mut event = wishes::event(draw, n, scene.settings.padding);
+                let mut event = wishes::event(draw, n, scene.settings);
                 if draw.chance(500) {
                     event["id"] = format!("e{}", draw.below(4)).into();
                 }
