@@ -15,6 +15,7 @@ use super::network::Word;
 use super::scenario::{Action, Fault, Step};
 use super::scene::Scene;
 use super::tokens::{Grant, Wish};
+use super::trace::cut;
 use super::wishes;
 use crate::model::{AppId, Invariant, LinkId};
 
@@ -295,6 +296,7 @@ impl App {
 
     fn say(&mut self, scene: &mut Scene<'_>, text: &str) {
         let Some(connection) = &self.connection else { return };
+        scene.trace(format_args!("{:?} says {}", self.id, cut(text)));
         let mut bytes = Vec::new();
         text_into(&mut bytes, self.draw.mask(), text);
         if std::mem::take(&mut self.corrupt_next) {
