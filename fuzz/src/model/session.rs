@@ -76,6 +76,8 @@ pub(super) struct Session {
     pub(super) requests: VecDeque<Request>,
     pub(super) welcomed: bool,
     pub(super) closed: Option<u16>,
+    /// The code of the peer's own Close frame, which the hub repeats.
+    pub(super) echo: Option<u16>,
     /// When the last heartbeat came, where nothing has held it or the next one up.
     pub(super) beat: Option<Instant>,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
@@ -100,6 +102,7 @@ impl Session {
             requests: VecDeque::new(),
             welcomed: false,
             closed: None,
+            echo: None,
             beat: None,
             subscriptions: BTreeMap::new(),
             ending: Vec::new(),

@@ -532,12 +532,14 @@ impl Life {
                 if let Some(id) = find(conn) {
                     scene.trace(format_args!("{id:?} is paused"));
                     scene.link(id).paused = true;
+                    scene.model.paused(scene.hub_now(self.host), id, true);
                 }
             }
             Output::Resume(conn) => {
                 if let Some(id) = find(conn) {
                     scene.trace(format_args!("{id:?} is resumed"));
                     scene.link(id).paused = false;
+                    scene.model.paused(scene.hub_now(self.host), id, false);
                     scene.ready(id);
                 }
             }
