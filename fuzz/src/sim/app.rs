@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidings_core::client::{
-    Client, ClientConfig, ClientInput, ClientOutput, ClientState, SubscriptionId, Token, TokenAnswer,
+    About, Client, ClientConfig, ClientInput, ClientOutput, ClientState, SubscriptionId, Token, TokenAnswer,
 };
 use tidings_core::wire::client::{Handshake, HandshakeRequest, close_into, pong_into, text_into};
 use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
@@ -40,6 +40,8 @@ pub(crate) struct App {
     /// When somebody logs in again.
     login_at: Option<Instant>,
     corrupt_next: bool,
+    /// Publishes that have not come to an end.
+    unanswered: usize,
 }
 
 /// The WebSocket of an application.
@@ -69,6 +71,7 @@ impl App {
             online_at: None,
             login_at: None,
             corrupt_next: false,
+            unanswered: 0,
         }
     }
 
@@ -89,6 +92,7 @@ impl App {
                 let event = wishes::event(&mut draw, n, scene.settings);
                 scene.counts.publishes += 1;
                 if let Ok(publish) = self.client.publish(event) {
+                    self.unanswered += 1;
                     scene.trace(format_args!("{:?} publishes {n} as {publish:?}", self.id));
                 }
             }
@@ -168,7 +172,8 @@ impl App {
     pub(crate) fn lacks(&self) -> Option<String> {
         let state = self.client.state();
         let open = state == ClientState::Open && self.token_at.is_none();
-        (!open).then(|| format!("{:?} is {}", self.id, state.as_str()))
+        let waits = self.unanswered;
+        (!open || 0 < waits).then(|| format!("{:?} is {} with {waits} publishes", self.id, state.as_str()))
     }
 
     // Tokens
@@ -253,6 +258,10 @@ impl App {
                 ClientOutput::Recent { subscription, events, truncated } => {
                     let count = events.len();
                     scene.trace(format_args!("{:?} {subscription:?} finds {count} {truncated}", self.id));
+                }
+                ClientOutput::Published { .. } | ClientOutput::Error { about: About::Publish(_), .. } => {
+                    self.unanswered -= 1;
+                    scene.trace(format_args!("{:?} {output:?}", self.id));
                 }
                 other => scene.trace(format_args!("{:?} {other:?}", self.id)),
             }
