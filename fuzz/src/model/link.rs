@@ -49,6 +49,8 @@ pub(super) struct Link {
     took: Instant,
     /// When the kernel's buffer was last full.
     pub(super) blocked: bool,
+    /// What was last written had to wait for its turn.
+    held: bool,
     /// The hub does not read from it.
     paused: bool,
     /// The hub had nothing more to say.
@@ -74,6 +76,7 @@ impl Link {
             heard: now,
             took: now,
             blocked: false,
+            held: false,
             paused: false,
             idle: true,
             offered: Vec::new(),
@@ -174,6 +177,7 @@ impl Link {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         hub.counts.bytes_sent += bytes.len() as u64;
+        self.held = self.blocked || !self.idle;
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
@@ -290,7 +294,7 @@ impl Link {
             Some("heartbeat") => {
                 cx.hub.counts.heartbeats += 1;
                 session.position(cx, &offsets(&message["lanes"])?, "a heartbeat")?;
-                beat(session, cx, self.blocked)
+                beat(session, cx, self.held)
             }
             Some("reconnect") if cx.hub.draining => Ok(()),
             Some("reconnect") => illegal("`reconnect` of a hub that does not drain".to_owned()),
@@ -367,7 +371,7 @@ impl Link {
             let text = format!("a peer silent since {alive:?} is still there");
             return Err(Violation::new(Invariant::Alive, text));
         }
-        if blocked {
+        if blocked || !self.idle {
             session.beat = None;
         } else if let Some(last) = session.beat {
             let interval = Duration::from_millis(hub.config.heartbeat.interval_ms);
@@ -474,10 +478,10 @@ fn check_overdue(cx: &Context<'_>, overdue: Option<Instant>) -> Result<(), Viola
 }
 
 /// Whether a heartbeat came an interval after the last one.
-fn beat(session: &mut Session, cx: &Context<'_>, blocked: bool) -> Result<(), Violation> {
+fn beat(session: &mut Session, cx: &Context<'_>, held: bool) -> Result<(), Violation> {
     let now = cx.at.now.instant;
-    let last = std::mem::replace(&mut session.beat, (!blocked).then_some(now));
-    let Some(last) = last.filter(|_| !blocked) else { return Ok(()) };
+    let last = std::mem::replace(&mut session.beat, (!held).then_some(now));
+    let Some(last) = last.filter(|_| !held) else { return Ok(()) };
     let due = last + Duration::from_millis(cx.hub.config.heartbeat.interval_ms);
     let (late, slack) = (cx.hub.tolerance(), TICK);
     if now + late + slack < due || due + late + slack < now {
