@@ -189,6 +189,7 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
     let mut sum = sum.into_inner().expect("nobody panics with the sum in hand");
     if args.hashes {
         sum.hashes.sort_unstable();
+        println!("# Seeds and the hashes of their traces. Generated, see simulation.rs.");
         sum.hashes.iter().for_each(|(seed, hash)| println!("{seed} {hash:016x}"));
     } else {
         let took = began.elapsed();
