@@ -251,6 +251,9 @@ impl Scene<'_> {
             (link.reset_after, link.corrupts) = (None, false);
             let stood = link.stalled.take().is_some() | link.silent.take().is_some();
             if stood {
+                // What was put off to the end of a stall comes now.
+                let link = self.link(id);
+                (link.up_scheduled, link.down_scheduled) = (false, false);
                 self.schedule_up(id);
                 self.schedule_down(id);
             }
