@@ -261,6 +261,7 @@ impl Hub {
                 reader: RequestReader::new(self.http_limits()),
                 inbox: Vec::new(),
                 step: Step::Request,
+                origin: None,
                 since: now,
                 counted: Some(address),
                 overload,

@@ -81,7 +81,7 @@ impl Hub {
             Phase::Http(_) => {
                 let response =
                     crate::wire::http::Response::problem(500, "internal", "the request cannot be read", &[]);
-                self.answer_closing(conn, &response);
+                self.answer_closing(conn, response);
             }
             Phase::Closing(_) => self.drop_connection(conn),
         }

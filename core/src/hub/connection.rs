@@ -70,6 +70,8 @@ pub(super) struct Exchange {
     /// What arrived behind the request that is being worked on.
     pub(super) inbox: Vec<u8>,
     pub(super) step: Step,
+    /// The `Origin` to allow in the response, once the head that names it is read.
+    pub(super) origin: Option<Box<str>>,
     /// When the current step began.
     pub(super) since: Instant,
     /// Under which address it counts as not yet authenticated.
@@ -98,17 +100,9 @@ pub(super) enum Step {
     /// The body of an authorised request.
     Body(Box<Accepted>),
     /// Work that goes over several turns.
-    Busy(ReplyContext, Box<Busy>),
+    Busy(ReplyTo, Box<Busy>),
     /// The peer to take the response.
     Respond,
-}
-
-/// Where and how to answer.
-#[derive(Clone, Debug)]
-pub(super) struct ReplyContext {
-    pub(super) to: ReplyTo,
-    /// The `Origin` to allow in the response.
-    pub(super) origin: Option<Box<str>>,
 }
 
 /// An address as connections are counted: IPv4 whole, IPv6 by its /64.

@@ -211,7 +211,7 @@ impl Hub {
             Due::Handshake | Due::Body => {
                 self.stats.refuse("timeout");
                 let response = Response::problem(408, "timeout", "the request took too long", &[]);
-                self.answer_closing(conn, &response);
+                self.answer_closing(conn, response);
             }
             Due::Idle | Due::Response | Due::Closed => self.drop_connection(conn),
         }

@@ -7,6 +7,7 @@ mod lanes;
 mod leaving;
 mod limits;
 mod publishing;
+mod requests;
 mod resume;
 mod streams;
 mod subscriptions;
