@@ -110,13 +110,27 @@ impl Hub {
         }
     }
 
-    /// Arms a connection's next deadline, unless its entry comes due no later.
+    /// Arms a connection's next deadline, unless its entry comes due no later. One that has passed is met at the
+    /// next tick.
     pub(super) fn arm(&mut self, conn: ConnId) {
         let Some((at, _)) = self.next_due(conn) else { return };
+        let at = at.max(self.now.instant);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if self.timers.tick_of(at.as_micros()) < connection.armed {
             connection.armed = self.timers.arm(conn, at.as_micros());
         }
+    }
+
+    /// What excused the silence of a connection is gone: where it has lasted too long it is over at the next tick.
+    pub(super) fn backlog_ended(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if self.heartbeat_timeout() <= self.now.instant.since(connection.heard) {
+            self.arm(conn);
+        }
+    }
+
+    fn heartbeat_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.heartbeat.timeout_ms)
     }
 
     fn fired(&mut self, conn: ConnId, tick: u64) {
@@ -168,7 +182,7 @@ impl Hub {
 
     fn next_due_live(&self, connection: &Connection, session: &Session) -> (Instant, Due) {
         let now = self.now.instant;
-        let timeout = Duration::from_millis(self.config.heartbeat.timeout_ms);
+        let timeout = self.heartbeat_timeout();
         let backlog = !connection.lanes.is_idle() || !connection.outbox.is_empty();
         let silence = match session.transport {
             // Bytes that it takes count only while there are more of them: looked at when the silence is long

@@ -112,6 +112,7 @@ impl Hub {
             if settled != Settled::Ready {
                 self.wake(conn);
             }
+            self.backlog_ended(conn);
             self.go_on_closing(conn);
             return None;
         }
@@ -309,6 +310,9 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let more = !connection.outbox.is_empty() || !connection.lanes.is_idle();
         connection.pending = more;
+        if !more {
+            self.backlog_ended(conn);
+        }
         more
     }
 
