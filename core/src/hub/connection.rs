@@ -53,14 +53,14 @@ pub(super) enum Phase {
 }
 
 /// How a connection ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Closing {
     /// When the socket is closed whatever the peer does.
     pub(super) deadline: Instant,
     /// Whether the peer, too, has said that it closes.
     pub(super) answered: bool,
-    /// Whether what arrives is WebSocket frames, of which a Close would be the answer.
-    pub(super) websocket: bool,
+    /// Reads what arrives where that is WebSocket frames, of which a Close would be the answer.
+    pub(super) reader: Option<Reader>,
 }
 
 /// The HTTP side of a connection.

@@ -109,10 +109,10 @@ impl Hub {
                 }
             }
             Phase::Live(session) if !input.is_empty() && !session.is_stream() => {
-                let rest = input.to_vec();
-                self.receive_frames(conn, &rest);
+                self.receive_frames(conn, input);
             }
-            _ => {}
+            Phase::Closing(_) => self.receive_closing(conn, input),
+            Phase::Http(_) | Phase::Live(_) => {}
         }
         self.arm(conn);
     }
@@ -304,7 +304,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| response.encode(to, now.unix, out));
         if !to.keep_alive {
-            return self.begin_closing(conn, false);
+            return self.begin_closing(conn, None);
         }
         if let Phase::Http(exchange) = &mut connection.phase {
             exchange.step = Step::Request;
@@ -321,7 +321,7 @@ impl Hub {
         let now = self.now.unix;
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| response.encode(ReplyTo::CLOSE, now, out));
-        self.begin_closing(conn, false);
+        self.begin_closing(conn, None);
     }
 
     /// Lets the page that asked read the response, where its origin is allowed.

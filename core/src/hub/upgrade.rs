@@ -54,7 +54,7 @@ impl Hub {
                 if let Some(connection) = self.connections.get_mut(conn) {
                     connection.outbox.append(|out| close_with(out, CloseCode::Unauthorized));
                 }
-                self.begin_closing(conn, true);
+                self.begin_closing(conn, Some(Reader::new(Role::Server)));
             }
         }
     }
@@ -190,7 +190,7 @@ impl Hub {
         let mut framing = StreamFraming::HeadOnly;
         connection.outbox.append(|out| framing = response.encode_stream(to, now, out));
         if framing == StreamFraming::HeadOnly {
-            return self.begin_closing(conn, false);
+            return self.begin_closing(conn, None);
         }
         self.begin_session(conn, identity, Transport::Stream(framing));
         self.open_stream(conn, since, &patterns, &filter);

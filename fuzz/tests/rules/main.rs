@@ -1,6 +1,7 @@
 //! The rules of the protocol that need virtual time or exact control, each as a short story: given, when,
 //! then. One file a topic.
 
+mod closing;
 mod grants;
 mod heartbeats;
 mod lanes;
