@@ -241,7 +241,7 @@ impl Hub {
             }
             Ok(scan) => {
                 self.make_busy(conn, to, Busy::Scan(scan));
-                self.go_on_scanning(conn);
+                self.work.push_back(conn);
             }
             Err(response) => self.answer(conn, to, response),
         }

@@ -21,8 +21,6 @@ pub(super) const EXPIRY_TICK_MS: u64 = 250;
 const FIRED_MAX: usize = 1_024;
 /// Events of history that age evicts in one timeout.
 const EXPIRED_MAX: usize = 4_096;
-/// Steps of searching that one timeout does.
-const STEPS_MAX: usize = 16;
 /// For how far ahead token expiry is armed, in milliseconds: what a connection that is gone leaves behind is
 /// forgotten after that, however long its token is good.
 const EXPIRY_AHEAD_MS: i64 = 300_000;
@@ -65,11 +63,7 @@ impl Hub {
 
     /// Does what is due, a bounded piece of it.
     pub(super) fn on_timeout(&mut self) {
-        for _ in 0..STEPS_MAX.min(self.work.len()) {
-            if let Some(conn) = self.work.pop_front() {
-                self.go_on_scanning(conn);
-            }
-        }
+        self.go_on_searching();
         self.go_on_sweeping();
         let now = self.now.instant;
         for _ in 0..FIRED_MAX {
