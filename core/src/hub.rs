@@ -55,8 +55,8 @@ use shared::{Connections, Outputs};
 pub use delivery::Transmit;
 pub use metrics::metrics;
 
-/// Entries of history that a lane looks at in one poll while it catches up.
-const SCAN: u32 = 512;
+/// Definitions that entries of history are held against in one poll of a connection that catches up.
+const SCAN: u32 = 1_024;
 /// Connections over the limit that are still told so; beyond them a socket is closed without a word.
 const OVERLOAD_TOLD: usize = 256;
 

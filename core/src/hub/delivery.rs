@@ -6,7 +6,7 @@ use super::connection::{Connection, Phase, Session, Transport};
 use super::{Hub, shared};
 use crate::event::Priority;
 use crate::history::{Entry, History, Record};
-use crate::lanes::{Counts, Gap, Settled, Source, Staged};
+use crate::lanes::{Counts, Gap, Looked, Settled, Source, Staged};
 use crate::output::Output;
 use crate::protocol::{ConnId, Epoch, GapReason, Offset, PerLane, ServerMessage, event_payload};
 use crate::wire::http::sse;
@@ -176,16 +176,19 @@ impl Hub {
         let settled = match connections.get_mut(conn) {
             Some(Connection { phase: Phase::Live(session), lanes: id, .. }) if !id.is_idle() => {
                 let session = &**session;
-                let matches = |lane, seq| {
+                let look = |lane, seq| {
                     let entry = entry(history, lane, seq);
                     let event = &entry.record.event;
                     let name = catalog.name(event.type_id());
-                    session.subscriptions.iter().any(|subscription| {
+                    let mut cost = 0;
+                    let matches = session.subscriptions.iter().any(|subscription| {
+                        cost += 1;
                         subscription.from < entry.offset
                             && index.definition_matches(subscription.place.definition(), name, event.fields())
-                    })
+                    });
+                    Looked { matches, cost }
                 };
-                lanes.settle(id, &*history, matches, &mut gaps)
+                lanes.settle(id, &*history, look, &mut gaps)
             }
             _ => Settled::Ready,
         };
