@@ -101,7 +101,7 @@ mod tests {
     use crate::event::{Fields, Priority};
     use serde_json::json;
 
-    fn keys(config: serde_json::Value) -> Result<ApiKeys, Vec<String>> {
+    fn keys(config: Value) -> Result<ApiKeys, Vec<String>> {
         let config: Vec<ApiKeyConfig> = serde_json::from_value(config).unwrap();
         let mut faults = Vec::new();
         let keys = ApiKeys::new(&config, &mut faults);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_template_in_a_filter_is_a_fault_since_a_key_has_no_claims() {
-        let with = |filter: serde_json::Value| keys(json!([{"key": "k", "filter": filter}]));
+        let with = |filter: Value| keys(json!([{"key": "k", "filter": filter}]));
         for filter in [json!({"tenantId": "$claim.org"}), json!({"tenantId": ["t1", "$claim"]})] {
             assert_eq!(with(filter).unwrap_err(), ["auth.api_keys[0].filter.tenantId"]);
         }

@@ -44,6 +44,8 @@ pub(super) struct Scan {
     pub(super) truncated: bool,
     /// Of a page: the offset to go on after.
     pub(super) next: Offset,
+    /// Of a page: the log's end when it was asked for, beyond which it does not go, or it might never end.
+    until: Offset,
     /// Newest first: the next to look at is before it. Oldest first: the next to look at.
     cursors: PerLane<u64>,
     /// Newest first: the next to look at of what was appended since the search began.
@@ -90,7 +92,7 @@ impl Scan {
         cursors: PerLane<u64>,
     ) -> Self {
         let (looked, truncated, catching_up, bytes) = (0, false, false, 0);
-        let (next, found) = (history.end(), Vec::new());
+        let (next, until, found) = (history.end(), history.end(), Vec::new());
         Self {
             purpose,
             patterns,
@@ -99,6 +101,7 @@ impl Scan {
             looked,
             truncated,
             next,
+            until,
             cursors,
             ends: cursors,
             catching_up,
@@ -189,8 +192,9 @@ impl Scan {
             if self.found.len() == limit {
                 return true;
             }
-            let Some((entry, lane, seq)) = oldest(&hub.history, &self.cursors) else {
-                self.next = hub.history.end().max(self.next);
+            let oldest = oldest(&hub.history, &self.cursors).filter(|(entry, ..)| entry.offset <= self.until);
+            let Some((entry, lane, seq)) = oldest else {
+                self.next = self.until.max(self.next);
                 return true;
             };
             if self.matches(hub, entry) {
