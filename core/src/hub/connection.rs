@@ -177,14 +177,17 @@ pub(super) struct Subscription {
 }
 
 impl Connection {
-    /// Takes note of how much of what it was offered the kernel took. Only of a peer that is behind is that a
-    /// sign of life: what a buffer with room takes for one that is gone is none.
+    /// Takes note of how much of what it was offered the kernel took. That is a sign of life only of a peer that
+    /// is behind, since a buffer with room takes bytes for one that is gone too; a stream's reader has no other.
     pub(super) fn taken(&mut self, now: Instant, written: usize, offered: usize) {
         let whole = written == offered;
         if 0 < written && (self.behind || !whole) {
             self.took = now;
         }
         self.behind = !whole;
+        if whole && self.session().is_some_and(Session::is_stream) {
+            self.heard = now;
+        }
     }
 
     pub(super) fn session(&self) -> Option<&Session> {

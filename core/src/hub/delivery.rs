@@ -238,13 +238,9 @@ impl Hub {
 
     /// Encodes the next events of a stream, once everything encoded before is written.
     fn encode_stream(&mut self, conn: ConnId, budget: usize) -> Settled {
-        let now = self.now.instant;
-        let Some(connection) = self.connections.get_mut(conn) else { return Settled::Ready };
-        if !connection.outbox.is_empty() {
+        if self.connections.get(conn).is_none_or(|connection| !connection.outbox.is_empty()) {
             return Settled::Ready;
         }
-        // A reader of a stream says nothing; that it has taken everything is its sign of life.
-        connection.heard = now;
         let settled = self.settle(conn);
         let Some(connection) = self.connections.get(conn) else { return settled };
         let lanes = connection.lanes;
