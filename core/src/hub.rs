@@ -50,7 +50,7 @@ use connection::{AddressKey, Connection, Exchange, Outbox, Phase, Step};
 use grants::Allowed;
 use names::Names;
 use publish::{Append, PublishId, Publishing};
-use shared::{Connections, Outputs};
+use shared::{Connections, Outputs, State};
 
 pub use delivery::Transmit;
 pub use metrics::metrics;
@@ -262,6 +262,7 @@ impl Hub {
                 counted: Some(address),
                 overload,
             })),
+            state: State::Http,
             outbox: Outbox::default(),
             lanes: LanesId::default(),
             pending: false,

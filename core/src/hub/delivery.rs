@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::connection::{Connection, Phase, Session, Transport};
+use super::connection::{Connection, Phase, Transport};
+use super::shared::State;
 use super::{Hub, shared};
 use crate::event::Priority;
 use crate::history::{Entry, History, Record};
@@ -93,10 +94,10 @@ impl Hub {
     /// write at the moment. Events are chosen here, as late as possible.
     #[must_use]
     pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
-        let (settled, staged) = match self.connections.get(conn)?.session().map(Session::is_stream) {
-            None => (Settled::Ready, Staged::NOTHING),
-            Some(true) => (self.encode_stream(conn, budget.min(STREAM_AHEAD)), Staged::NOTHING),
-            Some(false) => self.stage(conn, budget),
+        let (settled, staged) = match self.connections.get(conn)?.state {
+            State::Http | State::Closing => (Settled::Ready, Staged::NOTHING),
+            State::Stream => (self.encode_stream(conn, budget.min(STREAM_AHEAD)), Staged::NOTHING),
+            State::WebSocket => self.stage(conn, budget),
         };
         let connection = self.connections.get_mut(conn)?;
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
@@ -223,7 +224,7 @@ impl Hub {
     }
 
     fn is_stream(&self, conn: ConnId) -> bool {
-        self.connections.get(conn).and_then(Connection::session).is_some_and(Session::is_stream)
+        self.connections.get(conn).is_some_and(|connection| connection.state == State::Stream)
     }
 
     /// Encodes the next events of a stream, once everything encoded before is written.
