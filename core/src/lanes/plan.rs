@@ -77,8 +77,9 @@ impl Lanes {
     pub(crate) fn stage(&mut self, id: LanesId, source: &impl Source, budget: usize) -> Staged {
         let Some(index) = index(id) else { return Staged::NOTHING };
         let state = &self.states[index];
-        let may_go = if state.critical_only() { &state.lanes[..1] } else { &state.lanes[..] };
-        if may_go.iter().all(|lane| lane.queue.is_empty()) {
+        let may_go = |lane| lane == Priority::Critical || !state.critical_only();
+        let is_empty = |lane: Priority| state.lanes[lane as usize].queue.is_empty();
+        if state.busy.iter().filter(|lane| may_go(*lane)).all(is_empty) {
             return Staged::NOTHING;
         }
         let cache = &mut self.plans;
@@ -153,7 +154,7 @@ impl Plan {
             return false;
         }
         let mut key = self.key.iter();
-        for lane in Priority::ALL {
+        for lane in state.busy.iter() {
             for run in state.lanes[lane as usize].queue.runs(nodes) {
                 if key.next() != Some(&Segment { lane, run }) {
                     return false;
