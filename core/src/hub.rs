@@ -189,6 +189,7 @@ impl Hub {
 
     /// Takes one input at `now`. The monotonic clock never goes back; the wall clock may.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.count_delivered();
         self.now = Now { instant: now.instant.max(self.now.instant), unix: now.unix };
         match input {
             Input::Accepted { conn, peer } => self.accepted(conn, peer),
@@ -207,7 +208,7 @@ impl Hub {
             Input::Drain => self.drain(),
             Input::Stop => self.stop(),
             Input::Timeout => self.on_timeout(),
-            Input::TurnTook(took) => self.stats.turns.record(took),
+            Input::TurnTook(took) => self.stats.turns.record(took, 1),
             Input::Succeeds(counted) => {
                 self.stats = *counted;
                 self.stats.hubs_given_up += 1;
@@ -222,7 +223,7 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// What was counted so far.
+    /// What was counted up to the last input.
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
