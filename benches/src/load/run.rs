@@ -45,7 +45,7 @@ pub(crate) fn measure<'a>(
     if 0 < fleet.closed() {
         return Err(LoadError::Peer(format!("{} closed {} connections", peer.as_str(), fleet.closed())));
     }
-    Ok(report(Measured { run, peer, round, took, usage, after, own, delivered, added, first, load: &load }))
+    Ok(report(&Measured { run, peer, round, took, usage, after, own, delivered, added, first, load: &load }))
 }
 
 /// What was measured.
@@ -64,8 +64,8 @@ struct Measured<'a, 'b> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures to be read, not counted with")]
-fn report<'a>(measured: Measured<'a, '_>) -> Report<'a> {
-    let Measured { run, took, usage, after, delivered, load, .. } = measured;
+fn report<'a>(measured: &Measured<'a, '_>) -> Report<'a> {
+    let &Measured { run, took, usage, after, delivered, load, .. } = measured;
     let cpu = after.cpu.saturating_sub(usage.cpu);
     let cpu_us = micros(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
     Report {
