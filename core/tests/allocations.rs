@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test; helpers are not marked as such")]
 
 use std::alloc::System;
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use jsonwebtoken::{EncodingKey, Header};
@@ -121,7 +120,7 @@ impl Server {
     /// Writes once to all who wait, as a socket that takes everything would.
     fn delivery(&mut self, events: u64) -> Delivery {
         let pending = self.publish(events);
-        let mut places = HashSet::with_capacity(pending.len());
+        let mut places: Vec<*const u8> = Vec::with_capacity(pending.len());
         let mut delivery = Delivery { reached: pending.len(), ..Delivery::default() };
         let region = Region::new(ALLOCATOR);
         for conn in pending {
@@ -129,7 +128,8 @@ impl Server {
             for slice in transmit.slices().into_iter().filter(|slice| !slice.is_empty()) {
                 delivery.slices += 1;
                 delivery.written += slice.len();
-                if places.insert(slice.as_ptr() as usize) {
+                if !places.contains(&slice.as_ptr()) {
+                    places.push(slice.as_ptr());
                     delivery.gathered += slice.len();
                 }
             }
