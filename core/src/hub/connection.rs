@@ -16,6 +16,7 @@ use crate::wire::http::{Phase as ReadPhase, ReplyTo, RequestReader, StreamFramin
 use super::publish::PublishId;
 use super::request::Accepted;
 use super::scan::Scan;
+use super::shared::State;
 
 /// One connection, whatever it speaks.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) peer: Peer,
     pub(super) phase: Phase,
+    /// What the phase is counted as. It stands here so that a delivery need not fetch the session.
+    pub(super) state: State,
     pub(super) outbox: Outbox,
     pub(super) lanes: LanesId,
     /// The shell has been told to poll and has not yet been given nothing.
