@@ -38,9 +38,9 @@ pub(super) struct Connection {
     pub(super) finished: bool,
     /// When the last byte arrived.
     pub(super) heard: Instant,
-    /// When the kernel last took a byte of what it could not take at once.
+    /// When the kernel last took a byte of a backlog.
     pub(super) took: Instant,
-    /// The kernel took less than it was last offered.
+    /// The last write left something behind.
     pub(super) behind: bool,
     /// The tick of the timer entry that counts; others of this connection are stale.
     pub(super) armed: u64,
@@ -180,15 +180,15 @@ pub(super) struct Subscription {
 }
 
 impl Connection {
-    /// Takes note of how much of what it was offered the kernel took. That is a sign of life only of a peer that
-    /// is behind, since a buffer with room takes bytes for one that is gone too; a stream's reader has no other.
-    pub(super) fn taken(&mut self, now: Instant, written: usize, offered: usize) {
-        let whole = written == offered;
-        if 0 < written && (self.behind || !whole) {
+    /// Takes note that the kernel took `written` bytes, and whether more is left for it. Taking is a sign of life
+    /// only of a peer that is behind, since a buffer with room takes bytes for one that is gone too; a stream's
+    /// reader has no other.
+    pub(super) fn taken(&mut self, now: Instant, written: usize, more: bool) {
+        if 0 < written && (self.behind || more) {
             self.took = now;
         }
-        self.behind = !whole;
-        if whole && self.session().is_some_and(Session::is_stream) {
+        self.behind = more;
+        if !more && self.state == State::Stream {
             self.heard = now;
         }
     }

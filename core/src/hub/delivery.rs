@@ -302,9 +302,8 @@ impl Hub {
         let now = self.now.instant;
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         self.stats.bytes_sent += written as u64;
-        let [rest, events] = self.lanes.slices(connection.lanes, staged);
+        let [rest, _] = self.lanes.slices(connection.lanes, staged);
         let (rest, replies) = (rest.len(), connection.outbox.len());
-        connection.taken(now, written, rest + replies + events.len());
         let of_rest = written.min(rest);
         let of_replies = (written - of_rest).min(replies);
         connection.outbox.consume(of_replies);
@@ -318,6 +317,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let more = !connection.outbox.is_empty() || !connection.lanes.is_idle();
         connection.pending = more;
+        connection.taken(now, written, more);
         more
     }
 

@@ -122,11 +122,8 @@ impl Link {
     }
 
     /// The kernel's buffer is full, or can take bytes again.
-    pub(super) fn block(&mut self, now: Instant, blocked: bool) {
+    pub(super) fn block(&mut self, blocked: bool) {
         self.blocked = blocked;
-        if blocked && self.wrote == now {
-            self.took = now;
-        }
     }
 
     /// What a peer says that the hub does not read is not silence.
@@ -189,12 +186,13 @@ impl Link {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         hub.counts.bytes_sent += bytes.len() as u64;
-        self.held = self.blocked || !self.idle;
+        let behind = !self.idle;
+        self.held = self.blocked || behind;
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
         self.wrote = at.now.instant;
-        if self.held {
+        if behind {
             self.took = self.wrote;
         }
         read
@@ -379,7 +377,8 @@ impl Link {
         if session.stream {
             return Ok(());
         }
-        let alive = self.heard.max(self.took);
+        let taken = if self.idle { self.took } else { self.wrote };
+        let alive = self.heard.max(taken);
         let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
         let heard = !self.paused || !self.idle;
         if heard && alive + timeout + late + slack + LINGER < now {

@@ -131,7 +131,7 @@ impl Session {
         if !std::mem::replace(&mut self.began, true) {
             self.lanes = PerLane::from_fn(|_| Lane { position: offset, ..Lane::default() });
         }
-        self.owe(cx);
+        self.owe(cx, offset);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Session {
         self.resumed_subscriptions(cx, request, message, known)?;
         self.began = true;
         self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
-        self.owe(cx);
+        self.owe(cx, 0);
         Ok(())
     }
 

@@ -152,10 +152,10 @@ impl Session {
         }
     }
 
-    /// From here on everything that matches in `(position, end]` is owed too.
-    pub(super) fn owe(&mut self, cx: &Context<'_>) {
-        let after = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
-        for event in cx.truth.life(cx.hub.life).between(after, cx.hub.end) {
+    /// From here on everything that matches above `after` and its lane's position is owed too.
+    pub(super) fn owe(&mut self, cx: &Context<'_>, after: u64) {
+        let least = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
+        for event in cx.truth.life(cx.hub.life).between(after.max(least), cx.hub.end) {
             let lane = &self.lanes[event.lane];
             if lane.position < event.offset && !lane.owed.contains_key(&event.offset) && self.lets(event) {
                 self.lanes[event.lane].owed.insert(event.offset, cx.at.step);
@@ -357,7 +357,7 @@ impl Session {
         self.subscriptions.insert("stream".to_owned(), subscription);
         self.lanes = PerLane::from_fn(|lane| Lane { position: since[lane], ..Lane::default() });
         self.began = true;
-        self.owe(cx);
+        self.owe(cx, 0);
     }
 }
 

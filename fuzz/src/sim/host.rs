@@ -196,6 +196,8 @@ impl Scene<'_> {
             self.link(link).closed = true;
             self.refuse(link);
         }
+        // Deliveries are counted at the next input.
+        life.hub.handle(now, Input::TurnTook(Duration::ZERO));
         self.model.hub_ended(now, life.id, &life.hub);
         let stats = life.hub.stats();
         self.counts.resumes += stats.resumes;
