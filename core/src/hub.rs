@@ -290,7 +290,7 @@ impl Hub {
             finished: false,
             heard: now,
             took: now,
-            behind: false,
+            behind: None,
             armed: u64::MAX,
         });
         self.arm(conn);

@@ -40,8 +40,8 @@ pub(super) struct Connection {
     pub(super) heard: Instant,
     /// When the kernel last took a byte of a backlog.
     pub(super) took: Instant,
-    /// The last write left something behind.
-    pub(super) behind: bool,
+    /// Since when every write has left something behind.
+    pub(super) behind: Option<Instant>,
     /// The tick of the timer entry that counts; others of this connection are stale.
     pub(super) armed: u64,
 }
@@ -180,14 +180,14 @@ pub(super) struct Subscription {
 }
 
 impl Connection {
-    /// Takes note that the kernel took `written` bytes, and whether more is left for it. Taking is a sign of life
-    /// only of a peer that is behind, since a buffer with room takes bytes for one that is gone too; a stream's
-    /// reader has no other.
+    /// Takes note that the kernel took `written` bytes, and whether more is left for it. That is a sign of life only
+    /// where something was left at an earlier moment, since a buffer with room takes bytes for a peer that is gone
+    /// too; a stream's reader has no other.
     pub(super) fn taken(&mut self, now: Instant, written: usize, more: bool) {
-        if 0 < written && (self.behind || more) {
+        if 0 < written && self.behind.is_some_and(|since| since < now) {
             self.took = now;
         }
-        self.behind = more;
+        self.behind = more.then(|| self.behind.unwrap_or(now));
         if !more && self.state == State::Stream {
             self.heard = now;
         }

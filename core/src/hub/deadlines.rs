@@ -173,7 +173,9 @@ impl Hub {
         let silent_at = connection.heard.max(connection.took) + timeout;
         let silence = match session.transport {
             // Whom the hub does not read from cannot be heard: only taking nothing of a backlog counts.
-            Transport::WebSocket(_) => (connection.behind || !connection.paused).then_some(silent_at),
+            Transport::WebSocket(_) => {
+                (connection.behind.is_some() || !connection.paused).then_some(silent_at)
+            }
             // The reader of a stream never sends: only one that takes nothing of a backlog is dead.
             Transport::Stream(_) => backlog.then_some(silent_at),
         };

@@ -158,14 +158,16 @@ impl App {
     /// Whether a gap or a newer event of the same key stands for it: one that any subscription of the connection
     /// let through.
     fn is_covered(&self, life: &Life, event: &Event) -> bool {
-        let in_gap = |(lane, after, until): &(Priority, u64, u64)| {
-            *lane == event.lane && *after < event.offset && event.offset <= *until
-        };
-        let newer = |newer: &u64| {
-            life.get(*newer).is_some_and(|newer| {
-                event.key.is_some() && newer.key == event.key && newer.lane == event.lane
+        let in_gap = |event: &Event| {
+            self.gaps.iter().any(|(lane, after, until)| {
+                *lane == event.lane && *after < event.offset && event.offset <= *until
             })
         };
-        self.gaps.iter().any(in_gap) || self.got.range(event.offset + 1..).any(newer)
+        let stands_for = |newer: &Event| {
+            newer.key == event.key
+                && newer.lane == event.lane
+                && (self.got.contains(&newer.offset) || in_gap(newer))
+        };
+        in_gap(event) || event.key.is_some() && life.between(event.offset, u64::MAX).iter().any(stands_for)
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct HubModel {
     /// The newest offset that it was handed.
     pub(super) end: u64,
     pub(super) keys: Vec<u8>,
+    /// Keys that it trusted and, at some moment, did not.
+    pub(super) distrusted: BTreeSet<u8>,
     pub(super) draining: bool,
     pub(super) links: BTreeSet<LinkId>,
     pub(super) counts: Counts,
@@ -62,6 +64,7 @@ impl HubModel {
             life: usize::MAX,
             end: 0,
             keys: keys.to_vec(),
+            distrusted: BTreeSet::new(),
             draining: false,
             links: BTreeSet::new(),
             counts: Counts::default(),

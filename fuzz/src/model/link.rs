@@ -186,8 +186,9 @@ impl Link {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         hub.counts.bytes_sent += bytes.len() as u64;
-        let behind = !self.idle;
-        self.held = self.blocked || behind;
+        // The parts of a Close frame are no sign of life: what it says was decided before.
+        let behind = !self.idle && self.wrote < at.now.instant && self.told.rest().first() != Some(&0x88);
+        self.held = self.blocked || !self.idle;
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
@@ -420,6 +421,7 @@ fn is_good(pass: &super::tokens::Pass, hub: &HubModel, at: Moment) -> bool {
     let revoked = hub.revoked.get(&pass.user);
     pass.is_current(at.now.unix)
         && hub.keys.contains(&pass.key)
+        && !hub.distrusted.contains(&pass.key)
         && revoked.is_none_or(|until| pass.issued_s.is_some_and(|issued| until < &issued))
 }
 

@@ -199,7 +199,8 @@ impl Model {
     /// The hub trusts other keys from here on (just before the input).
     pub fn keys_replaced(&mut self, _now: Now, hub: HubId, keys: &[u8]) {
         if let Some(hub) = self.hubs.get_mut(&hub) {
-            hub.keys = keys.to_vec();
+            let before = std::mem::replace(&mut hub.keys, keys.to_vec());
+            hub.distrusted.extend(before.iter().filter(|key| !keys.contains(key)));
         }
     }
 

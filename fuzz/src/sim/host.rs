@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     /// The shell's timers are late by up to this.
     pub(crate) lateness: Duration,
+    /// The most that they ever were; even a shell that is on time needs a moment.
+    pub(crate) latest: Duration,
     /// Connections that wait to be accepted, and from when on they may be.
     pub(crate) waiting: Vec<(Instant, LinkId)>,
     pub(crate) keys: u8,
@@ -67,6 +69,7 @@ impl Host {
             life: None,
             clock: Clock::default(),
             lateness: Duration::ZERO,
+            latest: Duration::from_millis(1),
             waiting: Vec::new(),
             keys: 0b01,
             readable: Vec::new(),
@@ -299,6 +302,7 @@ impl Scene<'_> {
     pub(crate) fn be_late(&mut self, host: u16, lateness: Duration) {
         let one = &mut self.hosts[usize::from(host)];
         (one.lateness, one.timer) = (lateness, None);
+        one.latest = one.latest.max(lateness);
         self.arm_timer(host);
     }
 
@@ -312,7 +316,7 @@ impl Scene<'_> {
         let late =
             Duration::from_micros(one.draw.below(u64::try_from(one.lateness.as_micros()).unwrap_or(0) + 1));
         // What is due at once is done a moment later: a shell's turn takes time.
-        let fires = at.max(now + Duration::from_micros(1)) + late;
+        let fires = (at + late).max(now + Duration::from_micros(1));
         one.timer = Some((at, fires));
         self.queue.push(fires, Due::Timer(host));
     }

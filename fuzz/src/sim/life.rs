@@ -21,8 +21,6 @@ const ROUNDS_MAX: usize = 64;
 const TIMEOUTS_PER_S: u32 = 20_000;
 /// Events that a hub loads in a turn.
 const LOADED_PER_TURN: usize = 200;
-/// Even a shell that is on time needs a moment.
-const MOMENT: Duration = Duration::from_millis(1);
 
 impl Life {
     pub(crate) const fn is_loaded(&self) -> bool {
@@ -98,6 +96,8 @@ impl Life {
 
     /// Reads, does what the hub says, writes, until there is nothing to do.
     pub(crate) fn turn(&mut self, scene: &mut Scene<'_>) {
+        // A shell that has waited says so before it writes.
+        self.input(scene, Input::Timeout);
         self.load(scene);
         self.accept(scene);
         for _ in 0..ROUNDS_MAX {
@@ -125,7 +125,7 @@ impl Life {
             at = offset;
         }
         self.loading = Some(at);
-        scene.turn_at(self.host, scene.now + MOMENT);
+        scene.turn_at(self.host, scene.now + Duration::from_millis(1));
     }
 
     fn accept(&mut self, scene: &mut Scene<'_>) {
@@ -204,7 +204,7 @@ impl Life {
             self.obey_one(scene, output);
         }
         self.stale = false;
-        let lateness = scene.hosts[usize::from(self.host)].lateness.max(MOMENT);
+        let lateness = scene.hosts[usize::from(self.host)].latest;
         let now = scene.hub_now(self.host);
         scene.model.stepped(now, self.id, &self.hub, lateness);
     }

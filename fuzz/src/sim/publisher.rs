@@ -274,8 +274,8 @@ impl Publisher {
                 }
             }
             408 | 500.. if request.attempts < ATTEMPTS_MAX => self.try_again(scene, request),
-            408 | 500.. => {}
-            _ => {
+            // What is wrong with the events themselves was so at every attempt before.
+            400 => {
                 let name = self.name();
                 // Of an id that stands for several events nothing can be said.
                 let own = request.events.iter().filter(|_| !request.again);
@@ -288,6 +288,7 @@ impl Publisher {
                 let now = scene.true_now();
                 scene.model.refused(now, &name, &ids);
             }
+            _ => {}
         }
         let closes = response.header("connection") == Some("close");
         if closes {
