@@ -112,6 +112,7 @@ impl Hub {
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
         if rest.is_empty() && events.is_empty() && connection.outbox.is_empty() {
             connection.pending = false;
+            connection.taken(self.now.instant, 0, settled != Settled::Ready);
             if settled != Settled::Ready {
                 self.wake(conn);
             }

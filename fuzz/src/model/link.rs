@@ -189,6 +189,11 @@ impl Link {
         // The parts of a Close frame are no sign of life: what it says was decided before.
         let behind = !self.idle && self.wrote < at.now.instant && self.told.rest().first() != Some(&0x88);
         self.held = self.blocked || !self.idle;
+        if self.held
+            && let Some(session) = self.session_mut()
+        {
+            session.beat = None;
+        }
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
@@ -347,7 +352,7 @@ impl Link {
             limits.handshake_ms.max(hub.config.http.head_ms).max(hub.config.http.idle_ms),
         );
         let session = match &mut self.phase {
-            Phase::Silent if self.accepted + handshake + late + slack + LINGER < now => {
+            Phase::Silent if !self.corrupted && self.accepted + handshake + late + slack + LINGER < now => {
                 return Err(Violation::new(
                     Invariant::Punctual,
                     "a connection that never asked is still there".to_owned(),

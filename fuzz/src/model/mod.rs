@@ -361,11 +361,11 @@ impl Model {
     }
 
     /// The connection is over.
-    pub fn closed(&mut self, _now: Now, id: LinkId, _by: Ending) {
+    pub fn closed(&mut self, _now: Now, id: LinkId, by: Ending) {
         let Some(link) = self.links.remove(&id) else { return };
         if let Some(hub) = self.hubs.get_mut(&link.hub) {
             hub.links.remove(&id);
-            hub.counts.unsaid += u64::from(link.is_unsaid());
+            hub.counts.unsaid += u64::from(by == Ending::Peer || link.is_unsaid());
         }
     }
 

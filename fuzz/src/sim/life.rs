@@ -96,12 +96,14 @@ impl Life {
 
     /// Reads, does what the hub says, writes, until there is nothing to do.
     pub(crate) fn turn(&mut self, scene: &mut Scene<'_>) {
-        // A shell that has waited says so before it writes.
-        self.input(scene, Input::Timeout);
         self.load(scene);
         self.accept(scene);
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             self.read(scene);
+            if round == 0 {
+                // A shell that has waited says so before it writes.
+                self.input(scene, Input::Timeout);
+            }
             self.obey(scene);
             self.write(scene);
             self.obey(scene);

@@ -111,6 +111,8 @@ impl Tokens {
         let mut claims = grant.claims(tenant(user));
         claims["sub"] = user.into();
         claims["iat"] = issued_at.into();
+        // A user who is told to log in again gets another token, whatever it says.
+        claims["jti"] = wish.issued_at.to_string().into();
         claims["exp"] = (issued_at + lasts).into();
         let secret = EncodingKey::from_secret(SECRETS[usize::from(key)].as_bytes());
         let token = jsonwebtoken::encode(&Header::default(), &claims, &secret)
