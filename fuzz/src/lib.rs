@@ -27,6 +27,7 @@ mod net;
 pub mod sim;
 mod socket;
 mod stream;
+pub mod targets;
 mod token;
 mod world;
 

@@ -1,0 +1,122 @@
+//! Bytes into a connection: HTTP, WebSocket or neither, as they say. However they are split on their way, the
+//! hub says the same.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::shared::{self, Sizes};
+use crate::http::request;
+use crate::log::LogMode;
+use crate::world::World;
+
+/// What the bytes behind the header are.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Everything that the peer sends.
+    Raw,
+    /// What follows an upgrade.
+    Frames,
+    /// Text messages after an upgrade, a line each.
+    Messages,
+}
+
+/// Panics where the hub does, where it does not come to rest, where it holds the connection for ever, and where
+/// it says something else because the bytes were split.
+///
+/// The first byte says what the others are and how large the hub's bounds are; the second how they are split.
+/// The mask of a frame may be zero, so that its payload stays text.
+pub fn connection(bytes: &[u8]) {
+    let [kind, split, rest @ ..] = bytes else { return };
+    let form = [Form::Raw, Form::Frames, Form::Messages][usize::from(kind % 3)];
+    let is_small = kind % 2 == 0;
+    let (whole, split) = (told(form, is_small, rest, None), told(form, is_small, rest, Some(*split)));
+    if whole != split {
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(lossy(&whole), lossy(&split), "left: at once, right: in pieces");
+    }
+    assert_eq!(whole, split);
+}
+
+/// Everything that the hub says to the peer and to a subscriber that watches.
+fn told(form: Form, is_small: bool, bytes: &[u8], split: Option<u8>) -> Vec<u8> {
+    let world = World::with(|config| {
+        shared::trust_api_key(config);
+        if is_small {
+            shared::small(config);
+        }
+    });
+    let watcher = world.connect("eve");
+    let _ = watcher.subscribe("all", &["*"]);
+    // Nothing is in the log before all bytes are there: how many come at once must not decide which event is
+    // older than which subscription.
+    world.set_log(LogMode::Takes(Duration::from_millis(1)));
+    let socket = world.open();
+    let bytes = [opening(&world, form).as_slice(), &framed(form, bytes)].concat();
+    if let Some(byte) = split {
+        let (mut sizes, mut left) = (Sizes::new(byte), bytes.as_slice());
+        socket.limit_writes(sizes.next());
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at(sizes.next().min(left.len()));
+            socket.send(piece);
+            left = rest;
+        }
+    } else {
+        socket.send(&bytes);
+    }
+    world.advance(1_000);
+    socket.end();
+    // Longer than every deadline of a connection.
+    world.advance(130_000);
+    let is_live = form_is_live(&socket.transcript());
+    assert!(is_live || socket.is_closed(), "a connection without a session ends");
+    world.transcript()
+}
+
+/// Whether the peer has a session, which lives by other rules than a request.
+fn form_is_live(told: &[u8]) -> bool {
+    let has = |text: &[u8]| told.windows(text.len()).any(|window| window == text);
+    has(b"HTTP/1.1 101") || has(b"text/event-stream")
+}
+
+/// What comes before the bytes.
+fn opening(world: &World, form: Form) -> Vec<u8> {
+    if matches!(form, Form::Raw) {
+        return Vec::new();
+    }
+    let grant = json!({"subscribe": ["*"], "publish": ["*"], "maxPriority": "critical"});
+    let token = world.token(&json!({"sub": "ann", "tidings": grant}));
+    let fields = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    request("GET", &format!("/ws?token={token}"), &fields, b"")
+}
+
+fn framed(form: Form, bytes: &[u8]) -> Vec<u8> {
+    if !matches!(form, Form::Messages) {
+        return bytes.to_vec();
+    }
+    bytes.split(|byte| *byte == b'\n').flat_map(frame).collect()
+}
+
+/// A text frame of a client whose mask is zero.
+fn frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match u16::try_from(text.len()) {
+        Ok(len @ ..126) => frame.push(0x80 | len.to_be_bytes()[1]),
+        Ok(len) => {
+            frame.push(0x80 | 126);
+            frame.extend(len.to_be_bytes());
+        }
+        Err(_) => {
+            frame.push(0x80 | 127);
+            frame.extend((text.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(text);
+    frame
+}
