@@ -1,10 +1,12 @@
 # What a person and CI run here. The work is done by scripts/, one for each thing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench abuse conformance prepare
+.PHONY: help run test lint bench abuse conformance fuzz prepare
 
 # Further arguments, as in `make run ARGS='--listen 127.0.0.1:9000'`.
 ARGS ?=
+# Seconds for each target of the fuzzer.
+TIME ?= 60
 
 help: ## Lists what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ conformance: prepare ## PROTOCOL over real sockets; ARGS as in `--section 5`
 
 abuse: prepare ## Attacks at length, 20 s each; ARGS as in `--seconds 60`
 	scripts/conformance abuse $(ARGS)
+
+fuzz: ## Fuzzes each target for TIME seconds; ARGS names targets, as in ARGS=token
+	scripts/fuzz $(TIME) $(ARGS)
 
 prepare: ## Installs what the tests need and this machine lacks
 	scripts/prepare
