@@ -1,7 +1,10 @@
 # What a person and CI run here. The work is done by scripts/, one for each thing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench abuse conformance fuzz prepare
+.PHONY: help run test lint bench abuse conformance simulate fuzz prepare
+
+# Seeds of the simulator.
+SEEDS ?=
 
 # Further arguments, as in `make run ARGS='--listen 127.0.0.1:9000'`.
 ARGS ?=
@@ -28,6 +31,9 @@ conformance: prepare ## PROTOCOL over real sockets; ARGS as in `--section 5`
 
 abuse: prepare ## Attacks at length, 20 s each; ARGS as in `--seconds 60`
 	scripts/conformance abuse $(ARGS)
+
+simulate: ## A bad network under virtual time; SEEDS as in `SEEDS=0..100000`, ARGS as in `--seed 42 --trace`
+	scripts/simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 fuzz: ## Fuzzes each target for TIME seconds; ARGS names targets, as in ARGS=token
 	scripts/fuzz $(TIME) $(ARGS)

@@ -89,7 +89,7 @@ fn build(config: &Config, keyed: Keyed) -> Result<(Catalog, Authenticator), Vec<
 /// - Outside to machine: [`handle`](Self::handle).
 /// - Machine to outside: [`poll_output`](Self::poll_output), [`poll_transmit`](Self::poll_transmit),
 ///   [`poll_timeout`](Self::poll_timeout), in any order.
-/// - Getters: [`stats`](Self::stats), [`is_ready`](Self::is_ready), [`connections`](Self::connections).
+/// - Getters: [`stats`](Self::stats), [`conflated`](Self::conflated), [`is_ready`](Self::is_ready), [`connections`](Self::connections).
 #[derive(Debug)]
 pub struct Hub {
     config: Config,
@@ -229,6 +229,12 @@ impl Hub {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Events that a newer one of their key has replaced on some connection.
+    #[must_use]
+    pub const fn conflated(&self) -> u64 {
+        self.lanes.conflated()
     }
 
     /// Whether the log is loaded and the hub does not drain.

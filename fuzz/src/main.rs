@@ -1,7 +1,9 @@
 //! Runs the simulator: one seed, or a range of them on all cores. A failure prints the command that replays it.
 
+use std::fs;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,23 +20,29 @@ use tidings_sim::sim::{Counts, Outcome, Scenario, Sink, minimize, run};
 #[command(name = "tidings-sim", version)]
 struct Args {
     /// The seed of one run.
-    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    #[arg(long, conflicts_with = "seeds", required_unless_present_any = ["seeds", "tape"])]
     seed: Option<u64>,
     /// A range of seeds, as in `0..10000`.
     #[arg(long, value_parser = read_range)]
     seeds: Option<Range<u64>>,
+    /// A file whose bytes make the choices of one run, as a fuzzer leaves it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"])]
+    tape: Option<PathBuf>,
     /// Stretches a run to so many hours of virtual time.
     #[arg(long, value_name = "N")]
     hours: Option<u32>,
     /// Prints what happens.
-    #[arg(long, requires = "seed")]
+    #[arg(long, conflicts_with = "seeds")]
     trace: bool,
     /// Makes a failing run small, and prints what is left of it.
-    #[arg(long, requires = "seed")]
+    #[arg(long, conflicts_with = "seeds")]
     minimize: bool,
     /// Prints the seed and hash of each run of a range, one a line, instead of a summary.
     #[arg(long, requires = "seeds")]
     hashes: bool,
+    /// Goes on after a failure, and lists all of them.
+    #[arg(long, requires = "seeds")]
+    keep_going: bool,
 }
 
 fn read_range(text: &str) -> Result<Range<u64>, String> {
@@ -45,11 +53,27 @@ fn read_range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match (args.seed, args.seeds.clone()) {
-        (Some(seed), _) => one(&args, seed),
-        (None, Some(seeds)) => range(&args, seeds),
-        (None, None) => ExitCode::from(2),
+    if let Some(seeds) = args.seeds.clone() {
+        return range(&args, seeds);
     }
+    let (name, scenario) = match (args.seed, &args.tape) {
+        (Some(seed), _) => (of_seed(&args, seed), scenario(&args, seed)),
+        (None, Some(path)) => match fs::read(path) {
+            Ok(bytes) => (format!("--tape {}", path.display()), Scenario::from_bytes(&bytes)),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::from(2);
+            }
+        },
+        (None, None) => return ExitCode::from(2),
+    };
+    one(&args, &name, scenario)
+}
+
+/// The arguments that name the run of a seed.
+fn of_seed(args: &Args, seed: u64) -> String {
+    let hours = args.hours.map_or_else(String::new, |hours| format!(" --hours {hours}"));
+    format!("--seed {seed}{hours}")
 }
 
 fn scenario(args: &Args, seed: u64) -> Scenario {
@@ -82,8 +106,7 @@ impl Sink for Printer {
     }
 }
 
-fn one(args: &Args, seed: u64) -> ExitCode {
-    let mut scenario = scenario(args, seed);
+fn one(args: &Args, name: &str, mut scenario: Scenario) -> ExitCode {
     if args.minimize {
         std::panic::set_hook(Box::new(|_| {}));
         scenario = minimize(&scenario, &mut |smaller| {
@@ -104,7 +127,7 @@ fn one(args: &Args, seed: u64) -> ExitCode {
     let took = began.elapsed();
     if let Ok(outcome) = &ended {
         println!(
-            "seed {seed}: {:.1?} of virtual time in {took:.1?}, {} steps",
+            "{name}: {:.1?} of virtual time in {took:.1?}, {} steps",
             outcome.virtual_time,
             scenario.steps.len()
         );
@@ -112,16 +135,15 @@ fn one(args: &Args, seed: u64) -> ExitCode {
         println!("trace {:016x}, {} lines", outcome.hash, outcome.lines);
     }
     match failure(&ended) {
-        Some(failure) => failed(args, seed, &failure),
+        Some(failure) => failed(name, &failure),
         None => ExitCode::SUCCESS,
     }
 }
 
-fn failed(args: &Args, seed: u64, failure: &str) -> ExitCode {
-    let hours = args.hours.map_or_else(String::new, |hours| format!(" --hours {hours}"));
-    eprintln!("seed {seed} fails: {failure}");
-    eprintln!("replay: cargo run --release -p tidings-sim -- --seed {seed}{hours} --trace");
-    eprintln!("shrink: cargo run --release -p tidings-sim -- --seed {seed}{hours} --minimize");
+fn failed(name: &str, failure: &str) -> ExitCode {
+    eprintln!("{name} fails: {failure}");
+    eprintln!("replay: cargo run --release -p tidings-sim -- {name} --trace");
+    eprintln!("shrink: cargo run --release -p tidings-sim -- {name} --minimize");
     ExitCode::FAILURE
 }
 
@@ -130,7 +152,7 @@ fn failed(args: &Args, seed: u64, failure: &str) -> ExitCode {
 struct Sum {
     counts: Counts,
     virtual_time: Duration,
-    failure: Option<(u64, String)>,
+    failures: Vec<(u64, String)>,
     hashes: Vec<(u64, u64)>,
 }
 
@@ -156,11 +178,8 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
                 sum.hashes.push((seed, outcome.hash));
             }
             if let Some(failure) = failure(&ended) {
-                failed_already.store(true, Ordering::Relaxed);
-                // Of several that fail at once the first is told, so that a range fails the same way twice.
-                if sum.failure.as_ref().is_none_or(|(other, _)| seed < *other) {
-                    sum.failure = Some((seed, failure));
-                }
+                failed_already.store(!args.keep_going, Ordering::Relaxed);
+                sum.failures.push((seed, failure));
             }
         }
     };
@@ -170,6 +189,7 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
     let mut sum = sum.into_inner().expect("nobody panics with the sum in hand");
     if args.hashes {
         sum.hashes.sort_unstable();
+        println!("# Seeds and the hashes of their traces. Generated, see simulation.rs.");
         sum.hashes.iter().for_each(|(seed, hash)| println!("{seed} {hash:016x}"));
     } else {
         let took = began.elapsed();
@@ -177,8 +197,13 @@ fn range(args: &Args, seeds: Range<u64>) -> ExitCode {
         println!("{} seeds in {took:.1?}: {hours:.1} hours of virtual time", sum.hashes.len());
         print!("{}", sum.counts);
     }
-    match sum.failure {
-        Some((seed, text)) => failed(args, seed, &text),
+    sum.failures.sort_unstable();
+    if args.keep_going {
+        sum.failures.iter().for_each(|(seed, failure)| println!("seed {seed} fails: {failure}"));
+    }
+    // Of several that fail at once the first is told, so that a range fails the same way twice.
+    match sum.failures.first() {
+        Some((seed, text)) => failed(&of_seed(args, *seed), text),
         None => ExitCode::SUCCESS,
     }
 }

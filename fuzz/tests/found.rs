@@ -1,6 +1,9 @@
 //! What the simulator has found, each as the shortest story that shows it.
 
-use tidings_sim::{World, request};
+use std::time::Duration;
+
+use serde_json::json;
+use tidings_sim::{LogMode, World, events, request};
 
 /// Seed 6: a heartbeat waits for a moment, and for that moment its connection had a backlog, so that the look
 /// at its silence was put off to the next heartbeat.
@@ -30,4 +33,20 @@ fn an_idle_connection_is_closed_in_time_where_responses_have_longer() {
     world.advance(2_100);
 
     assert!(socket.is_closed());
+}
+
+/// Seed 257: the hub had stopped reading from a client whose publish was under way, and closed it for the silence.
+#[test]
+fn a_client_that_the_hub_does_not_read_from_is_not_silent() {
+    let world = World::with(|config| {
+        (config.heartbeat.interval_ms, config.heartbeat.timeout_ms) = (1_000, 2_500);
+    });
+    let client = world.connect_as(&json!({"sub": "ann", "tidings": {"subscribe": ["*"], "publish": ["*"]}}));
+    world.set_log(LogMode::Takes(Duration::from_secs(10)));
+    client.send(json!({"type": "publish", "id": "p", "event": events::normal(1)}));
+
+    world.advance(11_000);
+
+    assert_eq!(client.read_type("published").len(), 1);
+    assert_eq!(client.closed(), None);
 }

@@ -39,7 +39,7 @@ pub struct ClientConfig {
     pub publishes_max: usize,
     /// Their size at most, in bytes of JSON.
     pub publish_bytes_max: usize,
-    /// Events at most that have been sent and not answered.
+    /// Events at most that have been sent and not answered: fewer than the refusals at which a server closes.
     pub publishes_in_flight: usize,
     /// Messages a second at most, in the long run; what the server allows, or less.
     pub messages_per_s: u32,
@@ -71,7 +71,7 @@ impl Default for ClientConfig {
             event_bytes_max: 64 * 1024,
             publishes_max: 256,
             publish_bytes_max: 4 * 1024 * 1024,
-            publishes_in_flight: 32,
+            publishes_in_flight: 8,
             messages_per_s: 100,
             messages_burst: 100,
             outputs_max: 1024,

@@ -138,7 +138,9 @@ impl Client {
     /// # Errors
     /// [`SubscribeError`] where the request is not a legal one or a bound is reached.
     pub fn subscribe(&mut self, wanted: &Subscribe) -> Result<SubscriptionId, SubscribeError> {
-        let (subscription, begun) = self.subscriptions.subscribe(&self.config, wanted)?;
+        let known = self.position.iter().flat_map(|position| position.lanes.iter());
+        let newest = known.map(|(_, offset)| *offset).max().unwrap_or_default();
+        let (subscription, begun) = self.subscriptions.subscribe(&self.config, wanted, newest)?;
         if let Some(offset) = begun {
             self.outbox.push(ClientOutput::Subscribed { subscription, offset });
         }
@@ -223,6 +225,10 @@ impl Client {
         let free_at = session.pace.free_at();
         session.held_until = (self.last.instant < free_at).then_some(free_at);
         if session.held_until.is_some() {
+            return None;
+        }
+        if session.flush_at.is_some() {
+            // The server could not keep up: more would be refused too, and ten refusals close the connection.
             return None;
         }
         if let Some(text) = self.subscriptions.next_unsubscribe() {

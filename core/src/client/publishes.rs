@@ -28,6 +28,9 @@ pub(super) struct Publishes {
     bytes: usize,
     sent: usize,
     next: u64,
+    /// The server has refused one for the moment: one at a time until all are answered, since a server closes
+    /// on too many refusals.
+    slow: bool,
 }
 
 impl Publishes {
@@ -60,7 +63,8 @@ impl Publishes {
     }
 
     pub(super) fn next_message(&mut self, config: &ClientConfig) -> Option<String> {
-        if config.publishes_in_flight.max(1) <= self.sent {
+        let most = if self.slow { 1 } else { config.publishes_in_flight.max(1) };
+        if most <= self.sent {
             return None;
         }
         let unsent = self.pending.iter_mut().find(|one| one.stage == Stage::Unsent)?;
@@ -77,6 +81,7 @@ impl Publishes {
         if one.stage == Stage::Sent {
             self.sent -= 1;
         }
+        self.slow &= !self.pending.is_empty();
         Some(one.id)
     }
 
@@ -86,6 +91,7 @@ impl Publishes {
         let Some(one) = one.filter(|one| one.stage == Stage::Sent) else { return false };
         one.stage = Stage::Deferred;
         self.sent -= 1;
+        self.slow = true;
         true
     }
 
@@ -101,7 +107,7 @@ impl Publishes {
 
     /// Gives up all of them.
     pub(super) fn take_all(&mut self) -> Vec<PublishId> {
-        (self.bytes, self.sent) = (0, 0);
+        (self.bytes, self.sent, self.slow) = (0, 0, false);
         self.pending.drain(..).map(|one| one.id).collect()
     }
 

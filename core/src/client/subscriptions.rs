@@ -95,11 +95,13 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Takes a subscription, and says above which offset it sees where it has begun by sharing another's.
+    /// Takes a subscription, and says above which offset it sees where it has begun by sharing another's:
+    /// `newest`, the highest that the client knows, since what came before is not told again.
     pub(super) fn subscribe(
         &mut self,
         config: &ClientConfig,
         wanted: &Subscribe,
+        newest: Offset,
     ) -> Result<(SubscriptionId, Option<Offset>), SubscribeError> {
         let filter = wanted.filter.as_ref().map(|filter| Filter::from_json(filter, config.filter_keys_max));
         let filter = filter.transpose()?.unwrap_or_default();
@@ -127,7 +129,7 @@ impl Subscriptions {
         let id = SubscriptionId(self.next_handle);
         self.next_handle += 1;
         let wire = &mut self.wires[index];
-        let begun = if let Stage::Live { from, .. } = wire.stage { Some(from) } else { None };
+        let begun = if let Stage::Live { from, .. } = wire.stage { Some(from.max(newest)) } else { None };
         wire.handles.push(Handle { id, above: begun.unwrap_or_default(), recent: wanted.recent });
         Ok((id, begun))
     }

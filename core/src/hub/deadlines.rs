@@ -171,6 +171,10 @@ impl Hub {
         let timeout = Duration::from_millis(self.config.heartbeat.timeout_ms);
         let backlog = !connection.lanes.is_idle() || !connection.outbox.is_empty();
         let silence = match session.transport {
+            // Whom the hub does not read from cannot be heard: only taking nothing of a backlog counts.
+            Transport::WebSocket(_) if connection.paused => {
+                backlog.then_some(connection.heard.max(connection.took) + timeout)
+            }
             // Bytes that it takes count only while there are more of them: looked at when the silence is long
             // enough, since an entry armed for later would not be moved when the backlog ends.
             Transport::WebSocket(_) if backlog && connection.heard + timeout <= now => {

@@ -93,12 +93,17 @@ impl Hub {
             }
             return;
         }
-        if connection.paused {
-            connection.paused = false;
+        let resumed = std::mem::take(&mut connection.paused);
+        if resumed {
+            // What it sent meanwhile could not be heard, so its silence begins anew.
+            connection.heard = self.now.instant;
             self.outputs.push_back(Output::Resume(conn));
         }
         if connection.session().is_some_and(|session| !session.inbox.is_empty()) {
             self.receive_frames(conn, &[]);
+        }
+        if resumed {
+            self.arm(conn);
         }
     }
 

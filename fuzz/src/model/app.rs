@@ -32,6 +32,8 @@ pub(super) struct App {
     life: Option<usize>,
     /// What it was allowed by any of its tokens.
     grants: Vec<Grants>,
+    /// What came in the log's current life, for whichever subscription.
+    got: BTreeSet<u64>,
     gaps: Vec<(Priority, u64, u64)>,
 }
 
@@ -57,6 +59,7 @@ impl App {
         if self.life != Some(life) {
             self.life = Some(life);
             self.gaps.clear();
+            self.got.clear();
             for subscription in self.subscriptions.values_mut() {
                 (subscription.got, subscription.newest) = (BTreeSet::new(), PerLane::default());
             }
@@ -109,6 +112,7 @@ impl App {
         let Some(event) = self.life.and_then(|life| truth.life(life).get(offset)) else {
             return broken(Invariant::Legal, "is not in the log".to_owned());
         };
+        self.got.insert(offset);
         for (id, own) in &mut self.subscriptions {
             let due = own.from.is_some_and(|from| from < offset) && own.definition.matches(&event.value);
             if due != subscriptions.contains(id) {
@@ -137,9 +141,7 @@ impl App {
         for own in self.subscriptions.values() {
             let Some(from) = own.from else { continue };
             let missing = life.between(from, end).iter().find(|event| {
-                self.is_due(own, event)
-                    && !own.got.contains(&event.offset)
-                    && !self.is_covered(own, life, event)
+                self.is_due(own, event) && !own.got.contains(&event.offset) && !self.is_covered(life, event)
             });
             if let Some(missing) = missing {
                 let text = format!("an application never got {} of lane {}", missing.offset, missing.lane);
@@ -153,8 +155,9 @@ impl App {
         own.definition.matches(&event.value) && self.grants.iter().all(|grants| grants.permit(&event.value))
     }
 
-    /// Whether a gap or a newer event of the same key stands for it.
-    fn is_covered(&self, own: &Subscription, life: &Life, event: &Event) -> bool {
+    /// Whether a gap or a newer event of the same key stands for it: one that any subscription of the connection
+    /// let through.
+    fn is_covered(&self, life: &Life, event: &Event) -> bool {
         let in_gap = |(lane, after, until): &(Priority, u64, u64)| {
             *lane == event.lane && *after < event.offset && event.offset <= *until
         };
@@ -163,6 +166,6 @@ impl App {
                 event.key.is_some() && newer.key == event.key && newer.lane == event.lane
             })
         };
-        self.gaps.iter().any(in_gap) || own.got.range(event.offset + 1..).any(newer)
+        self.gaps.iter().any(in_gap) || self.got.range(event.offset + 1..).any(newer)
     }
 }

@@ -8,8 +8,8 @@ use tidings_core::PerLane;
 
 use super::decode::{self, Frame, Input, Unit};
 use super::hub::{HubModel, TICK};
-use super::matching::Definition;
-use super::session::{Beats, Context, Request, Session, Told, number, offsets};
+use super::matching::{Definition, Grants};
+use super::session::{Context, Request, Session, Told, number, offsets};
 use super::tokens::Tokens;
 use super::truth::Truth;
 use super::{HubId, Invariant, Moment, Violation};
@@ -49,8 +49,14 @@ pub(super) struct Link {
     took: Instant,
     /// When the kernel's buffer was last full.
     pub(super) blocked: bool,
+    /// What was last written had to wait for its turn.
+    held: bool,
+    /// The hub does not read from it.
+    paused: bool,
     /// The hub had nothing more to say.
     pub(super) idle: bool,
+    /// What tokens allow that were given since the last look, whether the hub has taken them or not.
+    pub(super) offered: Vec<Grants>,
     /// Since when its session must not be any more: its token has expired, or its key is not trusted.
     overdue: Option<Instant>,
 }
@@ -70,7 +76,10 @@ impl Link {
             heard: now,
             took: now,
             blocked: false,
+            held: false,
+            paused: false,
             idle: true,
+            offered: Vec::new(),
             overdue: None,
         }
     }
@@ -108,6 +117,11 @@ impl Link {
         }
     }
 
+    /// What a peer says that the hub does not read is not silence.
+    pub(super) fn pause(&mut self, now: Instant, paused: bool) {
+        (self.paused, self.heard) = (paused, now);
+    }
+
     // What the client says
 
     pub(super) fn received(&mut self, at: Moment, hub: &mut HubModel, tokens: &Tokens, bytes: &[u8]) {
@@ -129,6 +143,9 @@ impl Link {
         if frame.opcode == 9 {
             return self.request(at, hub, tokens, serde_json::json!({"type": "ping frame"}));
         }
+        if let Some(session) = self.session_mut().filter(|_| frame.opcode == 8) {
+            session.echo = frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
+        }
         if 2 < frame.opcode {
             return;
         }
@@ -144,6 +161,7 @@ impl Link {
         let pass = message["token"].as_str().and_then(|token| tokens.pass(token, &hub.config));
         let evicted = PerLane::from_fn(|lane| hub.evicted(lane, at.now.instant).1);
         let end = hub.end;
+        self.offered.extend(pass.iter().map(|pass| pass.grants.clone()));
         if let Some(session) = self.session_mut() {
             session.requests.push_back(Request { message, end, evicted, pass });
         }
@@ -159,6 +177,7 @@ impl Link {
         bytes: &[u8],
     ) -> Result<(), Violation> {
         hub.counts.bytes_sent += bytes.len() as u64;
+        self.held = self.blocked || !self.idle;
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
@@ -237,6 +256,9 @@ impl Link {
             8 => {
                 let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
                 session.closed = Some(code);
+                if session.echo == Some(code) {
+                    return Ok(());
+                }
                 let silent = cx.at.now.instant.since(heard);
                 return check_close(session, cx, code, rogue, silent, took);
             }
@@ -272,7 +294,7 @@ impl Link {
             Some("heartbeat") => {
                 cx.hub.counts.heartbeats += 1;
                 session.position(cx, &offsets(&message["lanes"])?, "a heartbeat")?;
-                beat(session, cx, self.blocked)
+                beat(session, cx, self.held)
             }
             Some("reconnect") if cx.hub.draining => Ok(()),
             Some("reconnect") => illegal("`reconnect` of a hub that does not drain".to_owned()),
@@ -344,16 +366,17 @@ impl Link {
         }
         let alive = if self.idle { self.heard } else { self.heard.max(self.took) };
         let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
-        if alive + timeout + late + slack + LINGER < now {
+        let heard = !self.paused || !self.idle;
+        if heard && alive + timeout + late + slack + LINGER < now {
             let text = format!("a peer silent since {alive:?} is still there");
             return Err(Violation::new(Invariant::Alive, text));
         }
-        if blocked {
-            session.beats = None;
-        } else if let Some(beats) = &session.beats {
+        if blocked || !self.idle {
+            session.beat = None;
+        } else if let Some(last) = session.beat {
             let interval = Duration::from_millis(hub.config.heartbeat.interval_ms);
-            if beats.first + interval * (beats.count + 1) + late + slack < now {
-                let text = format!("the heartbeat after {} from {:?} did not come", beats.count, beats.first);
+            if last + interval + late + slack < now {
+                let text = format!("no heartbeat came since {last:?}");
                 return Err(Violation::new(Invariant::Punctual, text));
             }
         }
@@ -419,6 +442,8 @@ fn check_close(
     let wrong = |invariant, text: String| Err(Violation::new(invariant, format!("Close {code}: {text}")));
     let timeout = Duration::from_millis(cx.hub.config.heartbeat.timeout_ms);
     match code {
+        // Which of its tokens is in force cannot be told.
+        4401 | 4419 if session.opaque => Ok(()),
         4401 => {
             let good = session.pass.as_ref().is_some_and(|pass| is_good(pass, cx.hub, cx.at));
             if good { wrong(Invariant::Legal, "for a good token".to_owned()) } else { Ok(()) }
@@ -454,22 +479,15 @@ fn check_overdue(cx: &Context<'_>, overdue: Option<Instant>) -> Result<(), Viola
     }
 }
 
-/// Whether a heartbeat came at its time, measured from the first of an unbroken row.
-fn beat(session: &mut Session, cx: &Context<'_>, blocked: bool) -> Result<(), Violation> {
+/// Whether a heartbeat came an interval after the last one.
+fn beat(session: &mut Session, cx: &Context<'_>, held: bool) -> Result<(), Violation> {
     let now = cx.at.now.instant;
-    if blocked {
-        session.beats = None;
-        return Ok(());
-    }
-    let Some(beats) = &mut session.beats else {
-        session.beats = Some(Beats { first: now, count: 0 });
-        return Ok(());
-    };
-    beats.count += 1;
-    let due = beats.first + Duration::from_millis(cx.hub.config.heartbeat.interval_ms) * beats.count;
+    let last = std::mem::replace(&mut session.beat, (!held).then_some(now));
+    let Some(last) = last.filter(|_| !held) else { return Ok(()) };
+    let due = last + Duration::from_millis(cx.hub.config.heartbeat.interval_ms);
     let (late, slack) = (cx.hub.tolerance(), TICK);
     if now + late + slack < due || due + late + slack < now {
-        let text = format!("heartbeat {} from {:?} was due at {due:?}", beats.count, beats.first);
+        let text = format!("a heartbeat came after that at {last:?}, due at {due:?}");
         return Err(Violation::new(Invariant::Punctual, text));
     }
     Ok(())

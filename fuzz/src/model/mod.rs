@@ -85,6 +85,11 @@ impl Violation {
     const fn new(invariant: Invariant, text: String) -> Self {
         Self { invariant, text }
     }
+
+    /// The same, with the connection that it is of.
+    fn of(self, link: LinkId) -> Self {
+        Self { text: format!("connection {}: {}", link.0, self.text), ..self }
+    }
 }
 
 /// When something happens: the clocks, and how many facts were told before.
@@ -219,9 +224,9 @@ impl Model {
         }
         hub.checked = now.instant;
         let mut result = Ok(());
-        for link in &hub.links {
-            if let Some(link) = self.links.get_mut(link) {
-                result = result.and(link.check_deadlines(at, hub));
+        for id in &hub.links {
+            if let Some(link) = self.links.get_mut(id) {
+                result = result.and(link.check_deadlines(at, hub).map_err(|violation| violation.of(*id)));
             }
         }
         self.check(result);
@@ -299,12 +304,17 @@ impl Model {
     }
 
     /// The hub is about to be handed bytes.
-    pub fn received(&mut self, now: Now, link: LinkId, bytes: &[u8]) {
+    pub fn received(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
         let at = self.moment(now);
-        let Some(link) = self.links.get_mut(&link) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
         let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
         hub.counts.bytes_received += bytes.len() as u64;
         link.received(at, hub, &self.tokens, bytes);
+        for grants in link.offered.drain(..) {
+            for app in self.apps.values_mut().filter(|app| app.link == Some(id)) {
+                app.allow(grants.clone());
+            }
+        }
     }
 
     /// The hub is about to be told that the peer sends nothing more.
@@ -315,12 +325,12 @@ impl Model {
     }
 
     /// The kernel took these bytes and the hub knows it (after the commit).
-    pub fn wrote(&mut self, now: Now, link: LinkId, bytes: &[u8]) {
+    pub fn wrote(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
         let at = self.moment(now);
-        let Some(link) = self.links.get_mut(&link) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
         let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
         let result = link.wrote(at, &self.truth, hub, bytes);
-        self.check(result);
+        self.check(result.map_err(|violation| violation.of(id)));
     }
 
     /// The hub was asked for bytes and had none for this connection.
@@ -334,6 +344,13 @@ impl Model {
     pub fn blocked(&mut self, _now: Now, link: LinkId, blocked: bool) {
         if let Some(link) = self.links.get_mut(&link) {
             link.blocked = blocked;
+        }
+    }
+
+    /// The hub stops reading from this connection (`true`), or goes on.
+    pub fn paused(&mut self, now: Now, link: LinkId, paused: bool) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.pause(now.instant, paused);
         }
     }
 
@@ -378,7 +395,7 @@ impl Model {
         self.check(result);
     }
 
-    /// The client machine opens this connection with this token, or was given the token to swap.
+    /// The client machine opens this connection with this token.
     pub fn opened(&mut self, app: AppId, link: LinkId, token: &str) {
         let own = self.apps.entry(app).or_default();
         own.link = Some(link);

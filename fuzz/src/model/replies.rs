@@ -68,9 +68,16 @@ impl Session {
                 if !recovered {
                     self.epoch_gaps = 4;
                 }
+                let given = offsets(&message["position"]["lanes"])?;
+                self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
                 Ok(())
             }
             Some("published") => Self::published(cx, message),
+            // Which of the tokens it sent was whole cannot be told.
+            Some("authenticated") => {
+                self.pass = None;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -66,13 +66,6 @@ pub(super) struct Lane {
     pub(super) hunger: usize,
 }
 
-/// When heartbeats came.
-#[derive(Debug)]
-pub(super) struct Beats {
-    pub(super) first: Instant,
-    pub(super) count: u32,
-}
-
 /// A user's connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -83,8 +76,10 @@ pub(super) struct Session {
     pub(super) requests: VecDeque<Request>,
     pub(super) welcomed: bool,
     pub(super) closed: Option<u16>,
-    /// Since the last moment at which its heartbeats could not be told from those of a blocked one.
-    pub(super) beats: Option<Beats>,
+    /// The code of the peer's own Close frame, which the hub repeats.
+    pub(super) echo: Option<u16>,
+    /// When the last heartbeat came, where nothing has held it or the next one up.
+    pub(super) beat: Option<Instant>,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Subscriptions that a refreshed token ended and that are to be told so.
     pub(super) ending: Vec<String>,
@@ -107,7 +102,8 @@ impl Session {
             requests: VecDeque::new(),
             welcomed: false,
             closed: None,
-            beats: None,
+            echo: None,
+            beat: None,
             subscriptions: BTreeMap::new(),
             ending: Vec::new(),
             began: false,
@@ -236,7 +232,8 @@ impl Session {
             };
             return broken(invariant, &format!("came behind position {}", self.lanes[lane].position));
         }
-        if !self.grants().is_some_and(|grants| grants.permit(&event.value)) {
+        let unknown = self.opaque && self.pass.is_none();
+        if !unknown && !self.grants().is_some_and(|grants| grants.permit(&event.value)) {
             return broken(Invariant::Permitted, "is not within the grant");
         }
         if !self.opaque && !self.lets(event) {

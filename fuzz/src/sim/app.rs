@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidings_core::client::{
-    Client, ClientConfig, ClientInput, ClientOutput, ClientState, SubscriptionId, Token, TokenAnswer,
+    About, Client, ClientConfig, ClientInput, ClientOutput, ClientState, SubscriptionId, Token, TokenAnswer,
 };
 use tidings_core::wire::client::{Handshake, HandshakeRequest, close_into, pong_into, text_into};
 use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
@@ -15,6 +15,7 @@ use super::network::Word;
 use super::scenario::{Action, Fault, Step};
 use super::scene::Scene;
 use super::tokens::{Grant, Wish};
+use super::trace::cut;
 use super::wishes;
 use crate::model::{AppId, Invariant, LinkId};
 
@@ -39,6 +40,8 @@ pub(crate) struct App {
     /// When somebody logs in again.
     login_at: Option<Instant>,
     corrupt_next: bool,
+    /// Publishes that have not come to an end.
+    unanswered: usize,
 }
 
 /// The WebSocket of an application.
@@ -68,6 +71,7 @@ impl App {
             online_at: None,
             login_at: None,
             corrupt_next: false,
+            unanswered: 0,
         }
     }
 
@@ -85,18 +89,21 @@ impl App {
             Action::Unsubscribe(_) => self.unsubscribe(scene, &mut draw),
             Action::PublishFrom(_) => {
                 let n = u64::from(step.key) << 10;
-                let event = wishes::event(&mut draw, n, scene.settings.padding);
+                let event = wishes::event(&mut draw, n, scene.settings);
                 scene.counts.publishes += 1;
                 if let Ok(publish) = self.client.publish(event) {
+                    self.unanswered += 1;
                     scene.trace(format_args!("{:?} publishes {n} as {publish:?}", self.id));
                 }
             }
             Action::Offline(_, millis) => {
+                scene.count(Fault::Offline);
                 self.online_at = Some(scene.now + Duration::from_millis(u64::from(millis)));
                 self.client.handle(now, ClientInput::Offline);
             }
             Action::Visible(_) => self.client.handle(now, ClientInput::Visible),
             Action::Regrant(_) => {
+                scene.count(Fault::GrantChange);
                 self.grant = Grant::draw(&mut draw);
                 self.give_token(scene);
             }
@@ -165,7 +172,8 @@ impl App {
     pub(crate) fn lacks(&self) -> Option<String> {
         let state = self.client.state();
         let open = state == ClientState::Open && self.token_at.is_none();
-        (!open).then(|| format!("{:?} is {}", self.id, state.as_str()))
+        let waits = self.unanswered;
+        (!open || 0 < waits).then(|| format!("{:?} is {} with {waits} publishes", self.id, state.as_str()))
     }
 
     // Tokens
@@ -251,6 +259,10 @@ impl App {
                     let count = events.len();
                     scene.trace(format_args!("{:?} {subscription:?} finds {count} {truncated}", self.id));
                 }
+                ClientOutput::Published { .. } | ClientOutput::Error { about: About::Publish(_), .. } => {
+                    self.unanswered -= 1;
+                    scene.trace(format_args!("{:?} {output:?}", self.id));
+                }
                 other => scene.trace(format_args!("{:?} {other:?}", self.id)),
             }
         }
@@ -293,6 +305,7 @@ impl App {
 
     fn say(&mut self, scene: &mut Scene<'_>, text: &str) {
         let Some(connection) = &self.connection else { return };
+        scene.trace(format_args!("{:?} says {}", self.id, cut(text)));
         let mut bytes = Vec::new();
         text_into(&mut bytes, self.draw.mask(), text);
         if std::mem::take(&mut self.corrupt_next) {

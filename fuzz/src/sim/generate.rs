@@ -9,7 +9,7 @@ use super::draw::Draw;
 use super::scenario::{
     Action, Fault, LogProfile, Network, PerFault, PollStyle, Population, Scenario, Settings, Step, Who,
 };
-use super::tuning;
+use super::{tuning, wishes};
 
 /// A scenario out of `draw`; of that length where one is given.
 pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, length: Option<Duration>) -> Scenario {
@@ -30,6 +30,7 @@ pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, length: Option<Duration>)
             retained: *draw.pick(&[0, 3, 50, 10_000, 10_000]),
             delay_max: *draw.pick(&[0, 0, 500, 20_000]),
         },
+        mix: mix(draw),
         filters: *draw.pick(&[0, 300, 500, 1000]),
         padding: *draw.pick(&[0, 0, 50, 400, 3000]),
         length: size.length,
@@ -100,8 +101,17 @@ fn network(draw: &mut Draw<'_>) -> Network {
     Network {
         latency_min,
         latency_max: latency_min + draw.scaled(0, 150_000),
-        chunk: *draw.pick(&[1_460, 1_460, 16_384, 65_536]),
+        chunk: *draw.pick(&[128, 1_460, 1_460, 16_384, 65_536]),
         send_buffer: *draw.pick(&[512, 4_096, 16_384, 65_536]),
+    }
+}
+
+/// Kinds of events: all of them, any of them, or those that conflation may replace.
+fn mix(draw: &mut Draw<'_>) -> u16 {
+    match draw.below(4) {
+        0 | 1 => wishes::KINDS,
+        2 => u16::try_from(draw.range(1, u64::from(wishes::KINDS))).unwrap_or(1),
+        _ => wishes::CONFLATED,
     }
 }
 

@@ -10,6 +10,7 @@ mod draw;
 mod engine;
 mod generate;
 mod host;
+mod life;
 mod log;
 mod minimize;
 mod network;

@@ -251,6 +251,9 @@ impl Scene<'_> {
             (link.reset_after, link.corrupts) = (None, false);
             let stood = link.stalled.take().is_some() | link.silent.take().is_some();
             if stood {
+                // What was put off to the end of a stall comes now.
+                let link = self.link(id);
+                (link.up_scheduled, link.down_scheduled) = (false, false);
                 self.schedule_up(id);
                 self.schedule_down(id);
             }
@@ -279,7 +282,8 @@ impl Scene<'_> {
 
     /// A piece arrives at the host.
     pub(crate) fn arrive_up(&mut self, id: LinkId) {
-        let (chunk, split) = (self.settings.network.chunk, self.rate(Fault::Split));
+        // Peers send little, and the deadlines for that are short.
+        let (chunk, split) = (self.settings.network.chunk.max(1_460), self.rate(Fault::Split));
         let corruption = self.rate(Fault::Corruption);
         let link = &mut self.links[id.0 as usize];
         link.up_scheduled = false;

@@ -1,7 +1,5 @@
 //! The operator: asks what there is, and sends people away.
 
-use tidings_core::{Now, UnixTime};
-
 use super::draw::{Draw, Stream};
 use super::network::Word;
 use super::reader::percent_encoded;
@@ -85,8 +83,6 @@ impl Operator {
             let ahead = scene.hosts.iter().map(|host| host.clock.now(scene.now).unix.as_secs()).max();
             let ahead = ahead.unwrap_or(0);
             scene.tokens.revoke(&user, ahead + 60);
-            let now = Now { unix: UnixTime::from_secs(ahead), ..scene.true_now() };
-            scene.model.revoking(now, &user);
             return format!("/v1/connections?user={user}&revoke=true");
         }
         format!("/v1/connections?user={user}")

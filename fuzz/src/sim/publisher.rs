@@ -68,9 +68,9 @@ struct Request {
 impl Publisher {
     pub(crate) fn new(scene: &Scene<'_>, actor: u16, number: u16) -> Self {
         let mut draw = Draw::new(scene.seed, Stream::Actor, u64::from(actor));
-        let who = match draw.below(6) {
-            0..3 => Credentials::Key(0),
-            3 => Credentials::Key(1),
+        let who = match draw.below(12) {
+            0..7 => Credentials::Key(0),
+            7 => Credentials::Key(1),
             _ => Credentials::Token,
         };
         Self {
@@ -122,7 +122,11 @@ impl Publisher {
                 Request { form: Form::Plain, ..fresh }
             }
             _ => {
+                let config = &scene.settings.config;
                 let most = *draw.pick(&[1, 1, 1, 5, 20]);
+                // Mostly so many that they can be taken at once.
+                let taken = config.http.batch.min(config.dedup.entries / 2) as u64;
+                let most = if draw.chance(50) { most } else { most.min(taken) };
                 fresh(scene, &mut draw, n, most)
             }
         };
@@ -371,7 +375,7 @@ fn fresh(scene: &Scene<'_>, draw: &mut Draw<'_>, n: u64, most: u64) -> Request {
     };
     let mut events = Vec::new();
     for index in 0..count {
-        let mut event = wishes::event(draw, n + index, scene.settings.padding);
+        let mut event = wishes::event(draw, n + index, scene.settings);
         // Ids of several publishers may be the same; they mean different events.
         if draw.chance(850) {
             let shared = draw.chance(50);

@@ -11,6 +11,7 @@ use super::network::Word;
 use super::scenario::{Action, Fault, Step};
 use super::scene::Scene;
 use super::tokens::{Grant, Wish};
+use super::trace::cut;
 use super::wishes;
 use crate::model::{Invariant, LinkId};
 
@@ -72,8 +73,9 @@ impl Raw {
             }
             _ => {
                 for _ in 0..draw.range(1, 4) {
-                    let message = self.message(scene, &mut draw, step.key);
-                    let message = self.text(&message.to_string());
+                    let message = self.message(scene, &mut draw, step.key).to_string();
+                    scene.trace(format_args!("{} says {}", self.actor, cut(&message)));
+                    let message = self.text(&message);
                     frames.push(message);
                 }
             }
@@ -152,7 +154,7 @@ impl Raw {
             6 => json!({"type": "auth", "id": "a", "token": self.token(scene, draw)}),
             7 => {
                 let n = u64::from(key) << 10 | draw.below(4);
-                let mut event = wishes::event(draw, n, scene.settings.padding);
+                let mut event = wishes::event(draw, n, scene.settings);
                 if draw.chance(500) {
                     event["id"] = format!("e{}", draw.below(4)).into();
                 }
@@ -293,6 +295,7 @@ impl Raw {
                 let Ok(message) = serde_json::from_str::<Value>(text) else {
                     return scene.violate(Invariant::Legal, format!("{link:?} reads no JSON: {text}"));
                 };
+                scene.trace(format_args!("{link:?} reads {}", cut(text)));
                 if message["type"] == "heartbeat" {
                     let epoch = scene.link(link).epoch.as_ref().map_or("", |epoch| epoch.as_str());
                     self.positions.push(json!({"epoch": epoch, "lanes": message["lanes"]}));

@@ -165,7 +165,7 @@ pub struct Network {
     pub latency_min: u64,
     /// The longest way, in microseconds.
     pub latency_max: u64,
-    /// Bytes that arrive together at most.
+    /// Bytes that arrive together at most; few of them are a slow way down.
     pub chunk: usize,
     /// Bytes that the kernel holds for a peer that does not read.
     pub send_buffer: usize,
@@ -220,6 +220,8 @@ pub struct Settings {
     pub poll: PollStyle,
     /// The log.
     pub log: LogProfile,
+    /// Which kinds of events are published, as bits.
+    pub mix: u16,
     /// Subscriptions have filters, in so many of a thousand cases.
     pub filters: u32,
     /// The largest padding of an event, in bytes.

@@ -35,7 +35,11 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
-    const DRAWN: [Self; 12] = [
+    const DRAWN: [Self; 16] = [
+        Self::Plain,
+        Self::All,
+        Self::All,
+        Self::EditorAndOps,
         Self::Plain,
         Self::Plain,
         Self::All,

@@ -64,3 +64,8 @@ impl<'s> Trace<'s> {
         self.lines
     }
 }
+
+/// A text as a line shows it.
+pub(crate) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(240)]
+}

@@ -6,17 +6,24 @@ use tidings_core::client::Subscribe;
 use tidings_core::event::{Pattern, Patterns};
 
 use super::draw::Draw;
+use super::scenario::Settings;
 
 const AT: &str = "2026-01-31T08:09:10Z";
 const SOURCES: [&str; 3] = ["/a", "/b", "/tidings"];
 const SERVICES: [&str; 2] = ["api", "db"];
 
-/// An event that is valid, numbered `n`. Without `id`.
-pub(crate) fn event(draw: &mut Draw<'_>, n: u64, padding: usize) -> Value {
+/// All kinds of events, as bits.
+pub(crate) const KINDS: u16 = (1 << 14) - 1;
+/// Those that conflation may replace, and `critical`.
+pub(crate) const CONFLATED: u16 = 0b11_1100_0000_0001;
+
+/// An event that is valid, numbered `n`, of one of the kinds that `settings` allow. Without `id`.
+pub(crate) fn event(draw: &mut Draw<'_>, n: u64, settings: &Settings) -> Value {
     let one = |draw: &mut Draw<'_>, texts: &[&str]| (*draw.pick(texts)).to_owned();
     let id = format!("c{}", draw.below(3));
     let service = one(draw, &SERVICES);
-    let (name, mut data) = match draw.below(15) {
+    let kinds: Vec<u16> = (0..14).filter(|kind| settings.mix & 1 << kind != 0).collect();
+    let (name, mut data) = match *draw.pick(&kinds) {
         0 => ("system.error", json!({"service": service, "message": "down", "timestamp": AT})),
         1 => ("system.maintenance", json!({"message": "soon", "startsAt": AT})),
         2 => (
@@ -56,7 +63,7 @@ pub(crate) fn event(draw: &mut Draw<'_>, n: u64, padding: usize) -> Value {
         _ => ("system.health_check", json!({"service": service, "status": "healthy", "timestamp": AT})),
     };
     data["n"] = n.into();
-    extras(draw, &mut data, padding);
+    extras(draw, &mut data, settings.padding);
     let mut event = json!({"type": name, "data": data});
     if draw.chance(600) {
         event["source"] = one(draw, &SOURCES).into();

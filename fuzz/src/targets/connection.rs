@@ -30,16 +30,54 @@ pub fn connection(bytes: &[u8]) {
     let [kind, split, rest @ ..] = bytes else { return };
     let form = [Form::Raw, Form::Frames, Form::Messages][usize::from(kind % 3)];
     let is_small = kind % 2 == 0;
-    let (whole, split) = (told(form, is_small, rest, None), told(form, is_small, rest, Some(*split)));
-    if whole != split {
-        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_eq!(lossy(&whole), lossy(&split), "left: at once, right: in pieces");
+    let whole = told(form, is_small, rest, None);
+    let split = told(form, is_small, rest, Some(*split));
+    for (whole, split) in whole.iter().zip(&split) {
+        let (whole, split) = (by_lane(whole), by_lane(split));
+        let lossy =
+            |bytes: &[Vec<u8>]| bytes.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
+        let (left, right): (Vec<String>, Vec<String>) = (lossy(&whole), lossy(&split));
+        assert!(whole == split, "at once: {left:#?}\nin pieces: {right:#?}");
     }
-    assert_eq!(whole, split);
+}
+
+/// What was told, with the frames of a WebSocket sorted by what they are: replies and events of each lane have
+/// their order, but which of them comes first is decided when the socket takes bytes.
+fn by_lane(told: &[u8]) -> Vec<Vec<u8>> {
+    let switched = b"HTTP/1.1 101";
+    let upgrade = told.windows(switched.len()).position(|window| window == switched);
+    let head =
+        upgrade.and_then(|at| Some(at + 4 + told[at..].windows(4).position(|end| end == b"\r\n\r\n")?));
+    let (head, mut left) = told.split_at(head.unwrap_or(told.len()));
+    let mut frames = Vec::new();
+    while !left.is_empty() {
+        let (frame, rest) = left.split_at(frame_len(left).min(left.len()));
+        frames.push(frame.to_vec());
+        left = rest;
+    }
+    frames.sort_by_key(|frame| {
+        let text = String::from_utf8_lossy(frame).into_owned();
+        let is_event = text.contains(r#"{"type":"event""#);
+        let lane = text.split_once(r#""lane":""#).and_then(|(_, lane)| lane.split('"').next());
+        if is_event { lane.unwrap_or_default().to_owned() } else { String::new() }
+    });
+    frames.insert(0, head.to_vec());
+    frames
+}
+
+/// The length of the first frame of a server.
+fn frame_len(bytes: &[u8]) -> usize {
+    let of = |bytes: &[u8]| bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+    match bytes {
+        [_, 126, long @ ..] if 2 <= long.len() => 4 + of(&long[..2]),
+        [_, 127, long @ ..] if 8 <= long.len() => 10 + of(&long[..8]),
+        [_, len, ..] => 2 + usize::from(*len),
+        _ => 1,
+    }
 }
 
 /// Everything that the hub says to the peer and to a subscriber that watches.
-fn told(form: Form, is_small: bool, bytes: &[u8], split: Option<u8>) -> Vec<u8> {
+fn told(form: Form, is_small: bool, bytes: &[u8], split: Option<u8>) -> [Vec<u8>; 2] {
     let world = World::with(|config| {
         shared::trust_api_key(config);
         if is_small {
@@ -69,7 +107,7 @@ fn told(form: Form, is_small: bool, bytes: &[u8], split: Option<u8>) -> Vec<u8> 
     // Longer than every deadline of a connection.
     world.advance(130_000);
     assert!(socket.is_closed() || is_stream(&socket.transcript()), "a peer that is silent is left");
-    world.transcript()
+    [socket.transcript(), watcher.socket().transcript()]
 }
 
 /// Whether the peer reads a stream, which needs no sign of life from it.

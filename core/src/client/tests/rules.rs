@@ -600,6 +600,29 @@ fn what_the_server_cannot_serve_at_the_moment_is_asked_again_and_a_refusal_is_no
 }
 
 #[test]
+fn a_server_that_cannot_keep_up_gets_one_publish_at_a_time() {
+    let mut script = Script::with(ClientConfig { publishes_in_flight: 2, ..ClientConfig::default() });
+    script.open();
+    script.outputs();
+    for _ in 0..3 {
+        script.client.publish(json!({"type": "a.b"})).unwrap();
+    }
+    assert_eq!(script.said(), ["send publish", "send publish"]);
+
+    script.message(&json!({"type": "error", "id": "p0", "code": "rate_limited", "message": "m"}));
+    assert_eq!(script.said(), [""; 0]);
+    script.pass(2000);
+    assert_eq!(script.said(), [""; 0], "another is under way");
+
+    let published =
+        |id: &str| json!({"type": "published", "id": id, "eventId": "x", "offset": 7, "duplicate": false});
+    script.message(&published("p1"));
+    assert_eq!(script.said(), ["published 1 at 7 false", "send publish"]);
+    script.message(&published("p0"));
+    assert_eq!(script.said(), ["published 0 at 7 false", "send publish"]);
+}
+
+#[test]
 fn a_publish_is_repeated_with_the_same_event_id_until_it_is_answered() {
     for event in [json!({"type": "content.updated", "data": {}}), json!({"type": "a.b", "id": null})] {
         let mut script = Script::new();
