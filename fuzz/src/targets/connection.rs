@@ -1,6 +1,7 @@
 //! Bytes into a connection: HTTP, WebSocket or neither, as they say. However they are split on their way, the
 //! hub says the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -33,36 +34,56 @@ pub fn connection(bytes: &[u8]) {
     let whole = told(form, is_small, rest, None);
     let split = told(form, is_small, rest, Some(*split));
     for (whole, split) in whole.iter().zip(&split) {
-        let (whole, split) = (by_lane(whole), by_lane(split));
-        let lossy =
-            |bytes: &[Vec<u8>]| bytes.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
-        let (left, right): (Vec<String>, Vec<String>) = (lossy(&whole), lossy(&split));
-        assert!(whole == split, "at once: {left:#?}\nin pieces: {right:#?}");
+        let (whole, split) = (Told::read(whole), Told::read(split));
+        assert!(whole.agrees(&split), "at once: {whole:#?}\nin pieces: {split:#?}");
     }
 }
 
-/// What was told, with the frames of a WebSocket sorted by what they are: replies and events of each lane have
-/// their order, but which of them comes first is decided when the socket takes bytes.
-fn by_lane(told: &[u8]) -> Vec<Vec<u8>> {
-    let switched = b"HTTP/1.1 101";
-    let upgrade = told.windows(switched.len()).position(|window| window == switched);
-    let head =
-        upgrade.and_then(|at| Some(at + 4 + told[at..].windows(4).position(|end| end == b"\r\n\r\n")?));
-    let (head, mut left) = told.split_at(head.unwrap_or(told.len()));
-    let mut frames = Vec::new();
-    while !left.is_empty() {
-        let (frame, rest) = left.split_at(frame_len(left).min(left.len()));
-        frames.push(frame.to_vec());
-        left = rest;
+/// What was told to one peer. Replies have their order, and so have events of a lane; which of them comes first
+/// is decided when the socket takes bytes, and what it has not taken when the connection ends is not sent.
+#[derive(Debug, PartialEq)]
+struct Told {
+    replies: Vec<String>,
+    lanes: BTreeMap<String, Vec<String>>,
+}
+
+impl Told {
+    fn read(told: &[u8]) -> Self {
+        let switched = b"HTTP/1.1 101";
+        let upgrade = told.windows(switched.len()).position(|window| window == switched);
+        let end = |at: usize| Some(at + 4 + told[at..].windows(4).position(|end| end == b"\r\n\r\n")?);
+        let (head, mut left) = told.split_at(upgrade.and_then(end).unwrap_or(told.len()));
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string().replace("\\\"", "\"");
+        let mut read = Self { replies: vec![text(head)], lanes: BTreeMap::new() };
+        while !left.is_empty() {
+            let (frame, rest) = left.split_at(frame_len(left).min(left.len()));
+            left = rest;
+            let frame = text(frame);
+            match frame
+                .split_once(r#"{"type":"event","offset":"#)
+                .and_then(|(_, event)| event.split('"').nth(3))
+            {
+                Some(lane) => read.lanes.entry(lane.to_owned()).or_default().push(frame),
+                None => read.replies.push(frame),
+            }
+        }
+        read
     }
-    frames.sort_by_key(|frame| {
-        let text = String::from_utf8_lossy(frame).into_owned();
-        let is_event = text.contains(r#"{"type":"event""#);
-        let lane = text.split_once(r#""lane":""#).and_then(|(_, lane)| lane.split('"').next());
-        if is_event { lane.unwrap_or_default().to_owned() } else { String::new() }
-    });
-    frames.insert(0, head.to_vec());
-    frames
+
+    fn agrees(&self, other: &Self) -> bool {
+        let is_closed = self.replies.last().is_some_and(|last| last.starts_with("\\x88"));
+        let is_begun = |lanes: &Self, of: &Self| {
+            lanes.lanes.iter().all(|(lane, told)| {
+                of.lanes.get(lane).is_none_or(|all| all.starts_with(told)) || told.is_empty()
+            })
+        };
+        self.replies == other.replies
+            && if is_closed {
+                is_begun(self, other) || is_begun(other, self)
+            } else {
+                self.lanes == other.lanes
+            }
+    }
 }
 
 /// The length of the first frame of a server.
