@@ -175,9 +175,15 @@ crate::settings! {
     pub struct Heartbeat in "heartbeat." {
         /// Between two heartbeats of a connection.
         interval_ms: u64 = 30_000, Milliseconds 100..=3_600_000;
-        /// Silence after which a connection is closed with 4408.
-        timeout_ms: u64 = 60_000, Milliseconds 100..=7_200_000;
+        /// Silence after which a connection is closed with 4408; at least `heartbeat.interval_ms` and 500 ms for the
+        /// round trip of a Ping.
+        timeout_ms: u64 = 60_000, Milliseconds 600..=7_200_000;
     }
+}
+
+impl Heartbeat {
+    /// What the answer to a Ping may take at least: a healthy client is silent for an interval and this.
+    const ROUND_TRIP_MS: u64 = 500;
 }
 
 crate::settings! {
@@ -381,8 +387,9 @@ impl Config {
                 faults.push(ConfigFault::new(key, &value, format!("at least {least}, which is {than}")));
             }
         }
-        if heartbeat.timeout_ms < heartbeat.interval_ms {
-            let allowed = format!("at least {}, which is heartbeat.interval_ms", heartbeat.interval_ms);
+        let answered_ms = heartbeat.interval_ms + Heartbeat::ROUND_TRIP_MS;
+        if heartbeat.timeout_ms < answered_ms {
+            let allowed = format!("at least {answered_ms}, which is heartbeat.interval_ms and a round trip");
             faults.push(ConfigFault::new("heartbeat.timeout_ms", &heartbeat.timeout_ms, allowed));
         }
         if drain.deadline_ms < drain.spread_ms {
@@ -521,6 +528,19 @@ mod tests {
         assert!(
             found[0].starts_with("limits.message_bytes = 40000: at least 65536, which is limits.event_bytes")
         );
+    }
+
+    #[test]
+    fn a_client_that_answers_each_ping_is_never_closed_for_its_silence() {
+        let heartbeat =
+            |timeout_ms: u64| json!({"heartbeat": {"interval_ms": 1000, "timeout_ms": timeout_ms}});
+        assert!(Config::from_json(&heartbeat(1500)).is_ok());
+        for timeout_ms in [1000, 1499] {
+            let expected = format!(
+                "heartbeat.timeout_ms = {timeout_ms}: at least 1500, which is heartbeat.interval_ms and a round trip"
+            );
+            assert_eq!(faults(&heartbeat(timeout_ms)), [expected]);
+        }
     }
 
     #[test]

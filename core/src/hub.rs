@@ -23,6 +23,7 @@ mod subscribe;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +56,8 @@ use shared::{Connections, Outputs};
 pub use delivery::Transmit;
 pub use metrics::metrics;
 
-/// Entries of history that a lane looks at in one poll while it catches up.
-const SCAN: u32 = 512;
+/// Definitions that entries of history are held against in one poll of a connection that catches up.
+const SCAN: u32 = 1_024;
 /// Connections over the limit that are still told so; beyond them a socket is closed without a word.
 const OVERLOAD_TOLD: usize = 256;
 
@@ -89,8 +90,8 @@ fn build(config: &Config, keyed: Keyed) -> Result<(Catalog, Authenticator), Vec<
 /// - Outside to machine: [`handle`](Self::handle).
 /// - Machine to outside: [`poll_output`](Self::poll_output), [`poll_transmit`](Self::poll_transmit),
 ///   [`poll_timeout`](Self::poll_timeout), in any order.
-/// - Getters: [`stats`](Self::stats), [`conflated`](Self::conflated), [`is_ready`](Self::is_ready), [`connections`](Self::connections).
-#[derive(Debug)]
+/// - Getters: [`stats`](Self::stats), [`conflated`](Self::conflated), [`is_ready`](Self::is_ready),
+///   [`connections`](Self::connections).
 pub struct Hub {
     config: Config,
     now: Now,
@@ -129,6 +130,13 @@ pub struct Hub {
     leaving: Option<Leaving>,
     page_enabled: bool,
     gaps: Vec<Gap>,
+}
+
+/// Connections hold what peers sent and what they are sent, tokens included: a hub shows how many there are.
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("connections", &self.connections.len()).finish_non_exhaustive()
+    }
 }
 
 impl Hub {
@@ -267,6 +275,7 @@ impl Hub {
                 reader: RequestReader::new(self.http_limits()),
                 inbox: Vec::new(),
                 step: Step::Request,
+                origin: None,
                 since: now,
                 counted: Some(address),
                 overload,
@@ -279,6 +288,7 @@ impl Hub {
             finished: false,
             heard: now,
             took: now,
+            behind: false,
             armed: u64::MAX,
         });
         self.arm(conn);

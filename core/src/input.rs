@@ -1,6 +1,7 @@
 //! Everything that goes into a hub. A test, a fuzz case and a recorded run are lists of these with
 //! their times.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,7 @@ pub enum Listener {
     Operators,
 }
 
-/// Something that happened outside.
-#[derive(Debug)]
+/// Something that happened outside. What peers and publishers send is not in the debug form: it may hold tokens.
 pub enum Input<'a> {
     /// A connection was accepted. The shell names it, with a slot that is free.
     Accepted {
@@ -104,6 +104,47 @@ pub enum Input<'a> {
     Succeeds(Box<Stats>),
 }
 
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { conn, peer } => write!(f, "Accepted({conn:?}, {peer:?})"),
+            Self::Received { conn, bytes } => write!(f, "Received({conn:?}, {} bytes)", bytes.len()),
+            Self::Ended { conn } => write!(f, "Ended({conn:?})"),
+            Self::Closed { conn } => write!(f, "Closed({conn:?})"),
+            Self::LogOpened { epoch, begin } => write!(f, "LogOpened({epoch:?}, {begin:?})"),
+            Self::LogLoaded => f.write_str("LogLoaded"),
+            Self::Appended { offset, record } => {
+                write!(f, "Appended({offset:?}, {} bytes)", record.event.json().len())
+            }
+            Self::AppendResult { request, result } => write!(f, "AppendResult({request:?}, {result:?})"),
+            Self::Publish { request, publisher, event } => {
+                write!(f, "Publish({request:?}, {publisher:?}, {} bytes)", event.len())
+            }
+            Self::KeysReplaced(_) => f.write_str("KeysReplaced"),
+            Self::Drain => f.write_str("Drain"),
+            Self::Stop => f.write_str("Stop"),
+            Self::Timeout => f.write_str("Timeout"),
+            Self::TurnTook(took) => write!(f, "TurnTook({took:?})"),
+            Self::Succeeds(_) => f.write_str("Succeeds"),
+        }
+    }
+}
+
 /// The log did not take an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogUnavailable;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_received_is_shown_by_its_length() {
+        let conn = ConnId::new(3, 1);
+        let input = Input::Received { conn, bytes: b"Authorization: Bearer hush" };
+        let shown = format!("{input:?}");
+        assert!(shown.contains("26 bytes") && !shown.contains("hush") && !shown.contains("104"), "{shown}");
+        let publish = Input::Publish { request: RequestId(1), publisher: "cms", event: "{\"hush\":1}" };
+        assert!(!format!("{publish:?}").contains("hush"));
+    }
+}

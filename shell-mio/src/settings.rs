@@ -141,7 +141,7 @@ impl std::fmt::Display for PathText {
     }
 }
 
-/// An `http` or `https` address.
+/// An `http` or `https` address. It has no user and password: they would not be sent, and would be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JwksUrl(String);
 
@@ -149,13 +149,15 @@ impl std::str::FromStr for JwksUrl {
     type Err = FormError;
 
     fn from_str(text: &str) -> Result<Self, FormError> {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        match rest {
-            Some(rest) if !rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(FormError("an address as in `https://login.example.com/jwks.json`")),
+        const FORM: FormError =
+            FormError("an address as in `https://login.example.com/jwks.json`, without user and password");
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(FORM)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if authority.is_empty() || authority.contains('@') || !graphic {
+            return Err(FORM);
         }
+        Ok(Self(text.to_owned()))
     }
 }
 

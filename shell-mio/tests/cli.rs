@@ -145,7 +145,7 @@ fn check_says_ok_and_what_differs_or_every_fault_with_its_place() {
     let run = tidings(&["check"], &[("TIDINGS_CONFIG", unusable.path())], "");
     assert_eq!(run.code, 2);
     assert!(
-        run.out.contains("unusable.toml:2:1: heartbeat.timeout_ms = 1000: at least 30000"),
+        run.out.contains("unusable.toml:2:1: heartbeat.timeout_ms = 1000: at least 30500"),
         "{}",
         run.out
     );

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::grant::{Grant, GrantPart};
+use super::role::{ClaimOf, alternatives, claim_of};
 use crate::config::{ApiKeyConfig, ConfigFault, read_filter, read_patterns};
 use crate::event::Patterns;
 
@@ -64,6 +66,15 @@ impl ApiKeys {
 fn compile(path: &str, config: &ApiKeyConfig, faults: &mut Vec<ConfigFault>) -> (Digest, ApiKey) {
     let digest = digest(config.key.expose());
     let name = config.name.clone().unwrap_or_else(|| derived_name(&digest));
+    for (key, value) in &config.filter {
+        for text in alternatives(value).iter().filter_map(Value::as_str) {
+            if !matches!(claim_of(text), ClaimOf::Literal) {
+                let allowed =
+                    "a value as it stands: an API key has no claims that a template could take it from";
+                faults.push(ConfigFault::new(&format!("{path}.filter.{key}"), &text, allowed));
+            }
+        }
+    }
     let part = GrantPart {
         subscribe: Patterns::default(),
         publish: read_patterns(&config.publish, &format!("{path}.publish"), faults),
@@ -90,7 +101,7 @@ mod tests {
     use crate::event::{Fields, Priority};
     use serde_json::json;
 
-    fn keys(config: serde_json::Value) -> Result<ApiKeys, Vec<String>> {
+    fn keys(config: Value) -> Result<ApiKeys, Vec<String>> {
         let config: Vec<ApiKeyConfig> = serde_json::from_value(config).unwrap();
         let mut faults = Vec::new();
         let keys = ApiKeys::new(&config, &mut faults);
@@ -139,6 +150,15 @@ mod tests {
         let there = keys(json!(["0123456789abcdef", "fedcba9876543210"])).unwrap();
         let back = keys(json!(["fedcba9876543210", "0123456789abcdef"])).unwrap();
         assert_eq!(there.find("0123456789abcdef"), back.find("0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_template_in_a_filter_is_a_fault_since_a_key_has_no_claims() {
+        let with = |filter: Value| keys(json!([{"key": "k", "filter": filter}]));
+        for filter in [json!({"tenantId": "$claim.org"}), json!({"tenantId": ["t1", "$claim"]})] {
+            assert_eq!(with(filter).unwrap_err(), ["auth.api_keys[0].filter.tenantId"]);
+        }
+        assert!(with(json!({"tenantId": ["t1", "$", "claim.org"]})).is_ok());
     }
 
     #[test]

@@ -140,13 +140,17 @@ fn fill(value: &Value, claims: &Map<String, Value>) -> Option<Value> {
     matches!(claim, Value::Bool(_) | Value::Number(_) | Value::String(_)).then(|| claim.clone())
 }
 
-enum ClaimOf<'a> {
+/// What a text in a filter stands for.
+pub(super) enum ClaimOf<'a> {
+    /// Itself.
     Literal,
+    /// The claim at that path.
     Path(&'a str),
+    /// It begins as a template and is none.
     Fault,
 }
 
-fn claim_of(text: &str) -> ClaimOf<'_> {
+pub(super) fn claim_of(text: &str) -> ClaimOf<'_> {
     let Some(rest) = text.strip_prefix(CLAIM) else { return ClaimOf::Literal };
     match rest.strip_prefix('.') {
         Some(path) if path.split('.').all(|key| !key.is_empty()) => ClaimOf::Path(path),
@@ -154,6 +158,7 @@ fn claim_of(text: &str) -> ClaimOf<'_> {
     }
 }
 
-fn alternatives(value: &Value) -> &[Value] {
+/// The values of which a filter asks for one.
+pub(super) fn alternatives(value: &Value) -> &[Value] {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }

@@ -28,6 +28,9 @@ pub enum TokenError {
     /// There is none.
     #[error("no token")]
     Missing,
+    /// The field that may have it stands in a request twice.
+    #[error("the Authorization field is repeated")]
+    Repeated,
     /// It is over [`TOKEN_MAX`].
     #[error("the token is over {TOKEN_MAX} bytes")]
     TooLong,
@@ -71,6 +74,7 @@ impl TokenError {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Repeated => "repeated",
             Self::TooLong => "too_long",
             Self::Malformed => "malformed",
             Self::Critical => "critical",

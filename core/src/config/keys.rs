@@ -175,7 +175,8 @@ const fn first(parts: &[&[Key]]) -> Key {
 pub struct ConfigFault {
     /// The key, down to the element: `events.types[2]`.
     pub key: String,
-    /// The value, cut short; `(hidden)` for secrets, and for a private key wherever it stands.
+    /// The value, cut short; `(hidden)` for secrets, and for a private key or an address with a password
+    /// wherever it stands.
     pub value: String,
     /// What is allowed there.
     pub allowed: String,
@@ -186,8 +187,8 @@ impl ConfigFault {
     #[must_use]
     pub fn new(key: &str, value: &impl fmt::Display, allowed: impl Into<String>) -> Self {
         let text = value.to_string();
-        // A key that was pasted at the wrong place must not end up on a screen or in a log.
-        let value = if text.contains("PRIVATE KEY") { Secret::HIDDEN.to_owned() } else { shorten(&text) };
+        // What was pasted at the wrong place must not end up on a screen or in a log.
+        let value = if holds_secret(&text) { Secret::HIDDEN.to_owned() } else { shorten(&text) };
         Self { key: key.to_owned(), value, allowed: allowed.into() }
     }
 
@@ -222,6 +223,11 @@ impl fmt::Display for ConfigFault {
 }
 
 impl std::error::Error for ConfigFault {}
+
+/// Whether a text has a private key in it, or a name and password before an `@` as addresses have them.
+fn holds_secret(text: &str) -> bool {
+    text.contains("PRIVATE KEY") || text.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'))
+}
 
 fn shorten(text: &str) -> String {
     const SHOWN: usize = 80;
@@ -272,6 +278,14 @@ mod tests {
     fn a_fault_shows_no_private_key_wherever_it_stands() {
         let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v";
         assert_eq!(ConfigFault::new("a.b", &pem, "a path").to_string(), "a.b = (hidden): a path");
+    }
+
+    #[test]
+    fn a_fault_shows_no_password_of_an_address() {
+        for address in ["https://u:hush@a.example/jwks.json", "u:hush@a.example", "ftp://u:h@ush@a.example"] {
+            assert_eq!(ConfigFault::new("a.b", &address, "none").to_string(), "a.b = (hidden): none");
+        }
+        assert_eq!(ConfigFault::new("a.b", &"a@b:80", "none").to_string(), "a.b = a@b:80: none");
     }
 
     #[test]

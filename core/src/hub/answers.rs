@@ -8,18 +8,18 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::connection::{Busy, Connection, Phase, ReplyContext, Step};
+use super::connection::{Busy, Connection, Phase, Step};
 use super::grants::Allowed;
 use super::publish::{Answer, Asker, Batch, Begun, PublishId};
-use super::request::{Accepted, Asking, bearer, unauthorized};
+use super::request::{Accepted, Asking, unauthorized};
 use super::routes::Route;
 use super::scan::{Scan, ScanFor};
 use super::{Hub, metrics};
-use crate::auth::{Grant, TokenError};
+use crate::auth::Grant;
 use crate::event::{Filter, Pattern, Patterns};
 use crate::input::Listener;
 use crate::protocol::{CloseCode, ConnId, Epoch, ErrorCode, Failure, Offset, Recent};
-use crate::wire::http::{RequestHead, Response};
+use crate::wire::http::{ReplyTo, RequestHead, Response};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -56,13 +56,7 @@ impl Query {
 }
 
 impl Hub {
-    pub(super) fn answer_route(
-        &mut self,
-        conn: ConnId,
-        head: &RequestHead,
-        context: ReplyContext,
-        route: Route,
-    ) {
+    pub(super) fn answer_route(&mut self, conn: ConnId, head: &RequestHead, to: ReplyTo, route: Route) {
         let response = match route {
             Route::Health => Response::with_body(200, JSON, r#"{"status":"ok"}"#),
             Route::Ready => self.readiness(),
@@ -70,9 +64,7 @@ impl Hub {
             Route::LivePage => live_page(),
             Route::UpgradeOnly => {
                 let detail = "this address speaks WebSocket: upgrade, with a token";
-                Response::problem(426, "upgrade_required", detail, &[])
-                    .header("Upgrade", "websocket")
-                    .header("Connection", "Upgrade")
+                Response::problem(426, "upgrade_required", detail, &[]).header("Upgrade", "websocket")
             }
             Route::Options(allow) => Response::new(204).header("Allow", allow),
             Route::Metrics => self.if_allowed(conn, head, Self::may_read_metrics, |hub| {
@@ -87,11 +79,11 @@ impl Hub {
             Route::Disconnect => {
                 self.if_allowed(conn, head, Self::is_admin, |hub| hub.disconnect(&Query::new(head)))
             }
-            Route::Page => return self.begin_page(conn, head, context),
-            Route::Stream => return self.begin_stream(conn, head, &context),
+            Route::Page => return self.begin_page(conn, head, to),
+            Route::Stream => return self.begin_stream(conn, head, to),
             Route::Publish => return,
         };
-        self.answer(conn, &context, response);
+        self.answer(conn, to, response);
     }
 
     fn readiness(&self) -> Response {
@@ -122,7 +114,7 @@ impl Hub {
     }
 
     fn is_admin(&mut self, conn: ConnId, head: &RequestHead) -> Result<(), Response> {
-        let presented = bearer(head).ok_or_else(|| unauthorized(TokenError::Missing))?;
+        let presented = self.bearer(head)?;
         let asking = self.identify(presented)?;
         self.authenticated(conn);
         if asking.grant().is_admin() {
@@ -167,20 +159,20 @@ impl Hub {
     // Publish
 
     pub(super) fn publish_body(&mut self, conn: ConnId, accepted: Accepted, body: &[u8]) {
-        let Accepted { context, publisher, head } = accepted;
+        let Accepted { to, publisher, head } = accepted;
         let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned());
         let batch = text.and_then(|text| read_batch(&head, text));
         let begun = match &batch {
             Ok(Batch::Structured(events)) if self.config.http.batch < events.len() => {
                 let detail = format!("a batch has at most {} events", self.config.http.batch);
                 let response = Response::problem(413, "invalid_message", &detail, &[]);
-                return self.answer(conn, &context, response);
+                return self.answer(conn, to, response);
             }
             Ok(batch) => self.begin_publish(Asker::Connection(conn), &publisher, batch),
             Err(detail) => {
                 self.stats.error(ErrorCode::InvalidJson);
                 let response = Response::problem(400, "invalid_json", detail, &[]);
-                return self.answer(conn, &context, response);
+                return self.answer(conn, to, response);
             }
         };
         match begun {
@@ -190,27 +182,25 @@ impl Hub {
             {
                 let failure = Failure { code: ErrorCode::InvalidJson, ..failure };
                 let response = self.publish_response(Answer::Refused(failure));
-                self.answer(conn, &context, response);
+                self.answer(conn, to, response);
             }
             Begun::Done(answer) => {
                 let response = self.publish_response(answer);
-                self.answer(conn, &context, response);
+                self.answer(conn, to, response);
             }
-            Begun::Waiting(publish) => self.make_busy(conn, context, Busy::Publish(publish, None)),
+            Begun::Waiting(publish) => self.make_busy(conn, to, Busy::Publish(publish, None)),
         }
     }
 
     /// Answers a request whose events are decided, and goes on with the next.
     pub(super) fn published_http(&mut self, conn: ConnId, publish: PublishId, answer: Answer) {
         let Some(exchange) = self.exchange_mut(conn) else { return };
-        let context = match &exchange.step {
-            Step::Busy(context, busy) if matches!(**busy, Busy::Publish(waited, _) if waited == publish) => {
-                context.clone()
-            }
+        let to = match &exchange.step {
+            Step::Busy(to, busy) if matches!(**busy, Busy::Publish(waited, _) if waited == publish) => *to,
             _ => return,
         };
         let response = self.publish_response(answer);
-        self.answer(conn, &context, response);
+        self.answer(conn, to, response);
         self.next_request(conn);
     }
 
@@ -235,7 +225,7 @@ impl Hub {
 
     // History
 
-    fn begin_page(&mut self, conn: ConnId, head: &RequestHead, context: ReplyContext) {
+    fn begin_page(&mut self, conn: ConnId, head: &RequestHead, to: ReplyTo) {
         let read = self.authorise_reader(conn, head).and_then(|grant| {
             let query = Query::new(head);
             let (patterns, filter) = self.read_interest(&query, &grant)?;
@@ -247,13 +237,13 @@ impl Hub {
         match read {
             Ok(_) if !self.loaded => {
                 let response = self.readiness();
-                self.answer(conn, &context, response);
+                self.answer(conn, to, response);
             }
             Ok(scan) => {
-                self.make_busy(conn, context, Busy::Scan(scan));
-                self.go_on_scanning(conn);
+                self.make_busy(conn, to, Busy::Scan(scan));
+                self.work.push_back(conn);
             }
-            Err(response) => self.answer(conn, &context, response),
+            Err(response) => self.answer(conn, to, response),
         }
     }
 
@@ -317,12 +307,12 @@ impl Hub {
     /// Answers a request for a page of history.
     pub(super) fn page_found(&mut self, conn: ConnId, scan: &Scan) {
         let Some(exchange) = self.exchange_mut(conn) else { return };
-        let Step::Busy(context, _) = &exchange.step else { return };
-        let context = context.clone();
+        let Step::Busy(to, _) = &exchange.step else { return };
+        let to = *to;
         let epoch = self.history.epoch();
         let body = Page { epoch, events: scan.found(), next: scan.next };
         let body = serde_json::to_string(&body).expect("a page has string keys and plain values only");
-        self.answer(conn, &context, Response::with_body(200, JSON, body));
+        self.answer(conn, to, Response::with_body(200, JSON, body));
         self.next_request(conn);
     }
 

@@ -9,7 +9,7 @@ use super::linger;
 use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, ServerMessage};
 use crate::time::Instant;
-use crate::wire::{Message, Reader, Role, WebSocketLimits, close_into};
+use crate::wire::{Message, Reader, close_into};
 
 /// Connections looked at in one step of a sweep.
 const SWEEP_STEP: usize = 256;
@@ -46,7 +46,6 @@ impl Hub {
     pub(super) fn close(&mut self, conn: ConnId, code: CloseCode) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Phase::Live(session) = &connection.phase else { return };
-        let stream = session.is_stream();
         match &session.transport {
             Transport::Stream(framing) => {
                 let framing = *framing;
@@ -55,8 +54,9 @@ impl Hub {
             Transport::WebSocket(_) => connection.outbox.append(|out| close_with(out, code)),
         }
         self.stats.close(code);
-        self.end_session(conn, Some(code.as_u16()));
-        self.begin_closing(conn, !stream);
+        let (reader, unread) = self.end_session(conn, Some(code.as_u16()));
+        self.begin_closing(conn, reader);
+        self.receive_closing(conn, &unread);
     }
 
     /// The peer sent a Close frame: it is answered, and that is all.
@@ -64,8 +64,8 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| close_into(out, code.unwrap_or(1000), ""));
         self.stats.close(CloseCode::Normal);
-        self.end_session(conn, code);
-        self.begin_closing(conn, true);
+        let (reader, _) = self.end_session(conn, code);
+        self.begin_closing(conn, reader);
         if let Some(Connection { phase: Phase::Closing(closing), .. }) = self.connections.get_mut(conn) {
             closing.answered = true;
         }
@@ -81,14 +81,15 @@ impl Hub {
             Phase::Http(_) => {
                 let response =
                     crate::wire::http::Response::problem(500, "internal", "the request cannot be read", &[]);
-                self.answer_closing(conn, &response);
+                self.answer_closing(conn, response);
             }
             Phase::Closing(_) => self.drop_connection(conn),
         }
     }
 
-    /// Lets go of what a session holds; the connection stays to say its last.
-    fn end_session(&mut self, conn: ConnId, code: Option<u16>) {
+    /// Lets go of what a session holds; the connection stays to say its last. Gives the reader of its
+    /// WebSocket frames and what has arrived of them that is not read.
+    fn end_session(&mut self, conn: ConnId, code: Option<u16>) -> (Option<Reader>, Vec<u8>) {
         let now = self.now.instant;
         // One by one while the session is still found: of two subscriptions to the same thing the second
         // moves in the index as the first leaves.
@@ -96,8 +97,9 @@ impl Hub {
         {
             self.leave(&subscription);
         }
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        let closing = Closing { deadline: linger(now), answered: false, websocket: true };
+        let none = (None, Vec::new());
+        let Some(connection) = self.connections.get_mut(conn) else { return none };
+        let closing = Closing { deadline: linger(now), answered: false, reader: None };
         let lanes = &mut connection.lanes;
         // The rest of a frame begun is owed before the Close frame, so it joins what is final.
         let [rest, _] = self.lanes.slices(*lanes, crate::lanes::Staged::NOTHING);
@@ -107,7 +109,7 @@ impl Hub {
         }
         self.lanes.release(lanes);
         let Some(Phase::Live(session)) = self.connections.enter(conn, Phase::Closing(closing)) else {
-            return;
+            return none;
         };
         self.sessions -= 1;
         let user = session.identity.user();
@@ -119,13 +121,18 @@ impl Hub {
         }
         let connection = self.names.write(conn).into();
         self.outputs.push_back(Output::Note(Note::Ended { connection, code }));
+        match session.transport {
+            Transport::WebSocket(reader) => (Some(reader), session.inbox),
+            Transport::Stream(_) => none,
+        }
     }
 
-    /// Everything is said: what is unsent is sent, then the socket closes.
-    pub(super) fn begin_closing(&mut self, conn: ConnId, websocket: bool) {
+    /// Everything is said: what is unsent is sent, then the socket closes. A WebSocket's `reader` goes on to
+    /// look for the peer's Close frame.
+    pub(super) fn begin_closing(&mut self, conn: ConnId, reader: Option<Reader>) {
         self.authenticated(conn);
         let now = self.now.instant;
-        let closing = Closing { deadline: linger(now), answered: false, websocket };
+        let closing = Closing { deadline: linger(now), answered: false, reader };
         self.connections.enter(conn, Phase::Closing(closing));
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if std::mem::take(&mut connection.paused) {
@@ -156,16 +163,16 @@ impl Hub {
 
     /// Looks in what a closing peer sends for its Close frame; all else is dropped unseen.
     pub(super) fn receive_closing(&mut self, conn: ConnId, bytes: &[u8]) {
+        let (limits, now) = (self.websocket_limits(), self.now.instant);
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Phase::Closing(closing) = &mut connection.phase else { return };
-        if !closing.websocket || closing.answered {
+        let Phase::Closing(Closing { answered, reader: Some(reader), .. }) = &mut connection.phase else {
+            return;
+        };
+        if *answered {
             return;
         }
-        let limits = WebSocketLimits { message_bytes_max: bytes.len(), fragments_max: 1 };
-        let now = self.now.instant;
-        let mut reader = Reader::new(Role::Server);
         let mut input = bytes;
-        let answered = super::guard(&mut self.stats, || {
+        let found = super::guard(&mut self.stats, || {
             while let Ok(Some(message)) = reader.next(&limits, now, &mut input) {
                 if matches!(message, Message::Close(_)) {
                     return true;
@@ -173,8 +180,17 @@ impl Hub {
             }
             false
         });
-        closing.answered = answered.unwrap_or(true);
+        *answered = found.unwrap_or(true);
         self.go_on_closing(conn);
+    }
+
+    /// Goes on in the middle of the frames of a connection that closed over one of them.
+    pub(super) fn go_on_reading_closed(&mut self, conn: ConnId, reader: Reader, rest: &[u8]) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if let Phase::Closing(closing) = &mut connection.phase {
+            closing.reader = Some(reader);
+            self.receive_closing(conn, rest);
+        }
     }
 
     /// The peer sends nothing more.
@@ -231,7 +247,7 @@ impl Hub {
         for conn in all {
             match self.connections.get(conn).map(|connection| &connection.phase) {
                 Some(Phase::Live(_)) => self.close(conn, code),
-                Some(Phase::Http(_)) => self.begin_closing(conn, false),
+                Some(Phase::Http(_)) => self.begin_closing(conn, None),
                 Some(Phase::Closing(_)) | None => {}
             }
         }

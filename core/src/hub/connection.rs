@@ -35,8 +35,10 @@ pub(super) struct Connection {
     pub(super) finished: bool,
     /// When the last byte arrived.
     pub(super) heard: Instant,
-    /// When the kernel last took a byte.
+    /// When the kernel last took a byte of what it could not take at once.
     pub(super) took: Instant,
+    /// The kernel took less than it was last offered.
+    pub(super) behind: bool,
     /// The tick of the timer entry that counts; others of this connection are stale.
     pub(super) armed: u64,
 }
@@ -53,14 +55,14 @@ pub(super) enum Phase {
 }
 
 /// How a connection ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Closing {
     /// When the socket is closed whatever the peer does.
     pub(super) deadline: Instant,
     /// Whether the peer, too, has said that it closes.
     pub(super) answered: bool,
-    /// Whether what arrives is WebSocket frames, of which a Close would be the answer.
-    pub(super) websocket: bool,
+    /// Reads what arrives where that is WebSocket frames, of which a Close would be the answer.
+    pub(super) reader: Option<Reader>,
 }
 
 /// The HTTP side of a connection.
@@ -70,6 +72,8 @@ pub(super) struct Exchange {
     /// What arrived behind the request that is being worked on.
     pub(super) inbox: Vec<u8>,
     pub(super) step: Step,
+    /// The `Origin` to allow in the response, once the head that names it is read.
+    pub(super) origin: Option<Box<str>>,
     /// When the current step began.
     pub(super) since: Instant,
     /// Under which address it counts as not yet authenticated.
@@ -98,17 +102,9 @@ pub(super) enum Step {
     /// The body of an authorised request.
     Body(Box<Accepted>),
     /// Work that goes over several turns.
-    Busy(ReplyContext, Box<Busy>),
+    Busy(ReplyTo, Box<Busy>),
     /// The peer to take the response.
     Respond,
-}
-
-/// Where and how to answer.
-#[derive(Clone, Debug)]
-pub(super) struct ReplyContext {
-    pub(super) to: ReplyTo,
-    /// The `Origin` to allow in the response.
-    pub(super) origin: Option<Box<str>>,
 }
 
 /// An address as connections are counted: IPv4 whole, IPv6 by its /64.
@@ -181,6 +177,16 @@ pub(super) struct Subscription {
 }
 
 impl Connection {
+    /// Takes note of how much of what it was offered the kernel took. Only of a peer that is behind is that a
+    /// sign of life: what a buffer with room takes for one that is gone is none.
+    pub(super) fn taken(&mut self, now: Instant, written: usize, offered: usize) {
+        let whole = written == offered;
+        if 0 < written && (self.behind || !whole) {
+            self.took = now;
+        }
+        self.behind = !whole;
+    }
+
     pub(super) fn session(&self) -> Option<&Session> {
         match &self.phase {
             Phase::Live(session) => Some(session),

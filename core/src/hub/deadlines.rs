@@ -21,8 +21,6 @@ pub(super) const EXPIRY_TICK_MS: u64 = 250;
 const FIRED_MAX: usize = 1_024;
 /// Events of history that age evicts in one timeout.
 const EXPIRED_MAX: usize = 4_096;
-/// Steps of searching that one timeout does.
-const STEPS_MAX: usize = 16;
 /// For how far ahead token expiry is armed, in milliseconds: what a connection that is gone leaves behind is
 /// forgotten after that, however long its token is good.
 const EXPIRY_AHEAD_MS: i64 = 300_000;
@@ -65,11 +63,7 @@ impl Hub {
 
     /// Does what is due, a bounded piece of it.
     pub(super) fn on_timeout(&mut self) {
-        for _ in 0..STEPS_MAX.min(self.work.len()) {
-            if let Some(conn) = self.work.pop_front() {
-                self.go_on_scanning(conn);
-            }
-        }
+        self.go_on_searching();
         self.go_on_sweeping();
         let now = self.now.instant;
         for _ in 0..FIRED_MAX {
@@ -110,13 +104,19 @@ impl Hub {
         }
     }
 
-    /// Arms a connection's next deadline, unless its entry comes due no later.
+    /// Arms a connection's next deadline, unless its entry comes due no later. One that has passed is met at the
+    /// next tick.
     pub(super) fn arm(&mut self, conn: ConnId) {
         let Some((at, _)) = self.next_due(conn) else { return };
+        let at = at.max(self.now.instant);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if self.timers.tick_of(at.as_micros()) < connection.armed {
             connection.armed = self.timers.arm(conn, at.as_micros());
         }
+    }
+
+    fn heartbeat_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.heartbeat.timeout_ms)
     }
 
     fn fired(&mut self, conn: ConnId, tick: u64) {
@@ -168,21 +168,14 @@ impl Hub {
 
     fn next_due_live(&self, connection: &Connection, session: &Session) -> (Instant, Due) {
         let now = self.now.instant;
-        let timeout = Duration::from_millis(self.config.heartbeat.timeout_ms);
+        let timeout = self.heartbeat_timeout();
         let backlog = !connection.lanes.is_idle() || !connection.outbox.is_empty();
+        let silent_at = connection.heard.max(connection.took) + timeout;
         let silence = match session.transport {
             // Whom the hub does not read from cannot be heard: only taking nothing of a backlog counts.
-            Transport::WebSocket(_) if connection.paused => {
-                backlog.then_some(connection.heard.max(connection.took) + timeout)
-            }
-            // Bytes that it takes count only while there are more of them: looked at when the silence is long
-            // enough, since an entry armed for later would not be moved when the backlog ends.
-            Transport::WebSocket(_) if backlog && connection.heard + timeout <= now => {
-                Some(connection.heard.max(connection.took) + timeout)
-            }
-            Transport::WebSocket(_) => Some(connection.heard + timeout),
+            Transport::WebSocket(_) => (connection.behind || !connection.paused).then_some(silent_at),
             // The reader of a stream never sends: only one that takes nothing of a backlog is dead.
-            Transport::Stream(_) => backlog.then_some(connection.took + timeout),
+            Transport::Stream(_) => backlog.then_some(silent_at),
         };
         let fragments = match &session.transport {
             Transport::WebSocket(reader) => reader.fragmented_since(),
@@ -215,7 +208,7 @@ impl Hub {
             Due::Handshake | Due::Body => {
                 self.stats.refuse("timeout");
                 let response = Response::problem(408, "timeout", "the request took too long", &[]);
-                self.answer_closing(conn, &response);
+                self.answer_closing(conn, response);
             }
             Due::Idle | Due::Response | Due::Closed => self.drop_connection(conn),
         }

@@ -6,7 +6,7 @@ use super::connection::{Connection, Phase, Session, Transport};
 use super::{Hub, shared};
 use crate::event::Priority;
 use crate::history::{Entry, History, Record};
-use crate::lanes::{Counts, Gap, Settled, Source, Staged};
+use crate::lanes::{Counts, Gap, Looked, Settled, Source, Staged};
 use crate::output::Output;
 use crate::protocol::{ConnId, Epoch, GapReason, Offset, PerLane, ServerMessage, event_payload};
 use crate::wire::http::sse;
@@ -175,16 +175,19 @@ impl Hub {
         let settled = match connections.get_mut(conn) {
             Some(Connection { phase: Phase::Live(session), lanes: id, .. }) if !id.is_idle() => {
                 let session = &**session;
-                let matches = |lane, seq| {
+                let look = |lane, seq| {
                     let entry = entry(history, lane, seq);
                     let event = &entry.record.event;
                     let name = catalog.name(event.type_id());
-                    session.subscriptions.iter().any(|subscription| {
+                    let mut cost = 0;
+                    let matches = session.subscriptions.iter().any(|subscription| {
+                        cost += 1;
                         subscription.from < entry.offset
                             && index.definition_matches(subscription.place.definition(), name, event.fields())
-                    })
+                    });
+                    Looked { matches, cost }
                 };
-                lanes.settle(id, &*history, matches, &mut gaps)
+                lanes.settle(id, &*history, look, &mut gaps)
             }
             _ => Settled::Ready,
         };
@@ -235,9 +238,13 @@ impl Hub {
 
     /// Encodes the next events of a stream, once everything encoded before is written.
     fn encode_stream(&mut self, conn: ConnId, budget: usize) -> Settled {
-        if self.connections.get(conn).is_none_or(|connection| !connection.outbox.is_empty()) {
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(conn) else { return Settled::Ready };
+        if !connection.outbox.is_empty() {
             return Settled::Ready;
         }
+        // A reader of a stream says nothing; that it has taken everything is its sign of life.
+        connection.heard = now;
         let settled = self.settle(conn);
         let Some(connection) = self.connections.get(conn) else { return settled };
         let lanes = connection.lanes;
@@ -291,11 +298,9 @@ impl Hub {
         let now = self.now.instant;
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         self.stats.bytes_sent += written as u64;
-        if 0 < written {
-            connection.took = now;
-        }
-        let [rest, _] = self.lanes.slices(connection.lanes, staged);
+        let [rest, events] = self.lanes.slices(connection.lanes, staged);
         let (rest, replies) = (rest.len(), connection.outbox.len());
+        connection.taken(now, written, rest + replies + events.len());
         let of_rest = written.min(rest);
         let of_replies = (written - of_rest).min(replies);
         connection.outbox.consume(of_replies);

@@ -128,8 +128,8 @@ const TABLE: &[Family] = &[
     counter(
         "tidings_definitions_examined_total",
         &[],
-        "Definitions that matching looked at, whether they matched or not.",
-        |hub, out| out.one(hub.index.work()),
+        "Definitions that events were held against, live and catching up, whether they matched or not.",
+        |hub, out| out.one(hub.index.work() + hub.lanes.work()),
     ),
     // Events
     counter("tidings_events_published_total", TYPE_AND_LANE, "Events that the log took.", |hub, out| {

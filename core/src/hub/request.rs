@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Hub;
-use super::connection::{AddressKey, Busy, Exchange, Phase, ReplyContext, Step};
+use super::connection::{AddressKey, Busy, Exchange, Phase, Step};
 use super::publish::Publisher;
 use super::routes::{self, Route};
 use crate::auth::{Grant, Identity, TokenError};
@@ -19,7 +19,7 @@ use crate::wire::{Upgrade, UpgradeError};
 /// An authorised request whose body is being read.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) context: ReplyContext,
+    pub(super) to: ReplyTo,
     pub(super) publisher: Publisher,
     pub(super) head: RequestHead,
 }
@@ -109,45 +109,46 @@ impl Hub {
                 }
             }
             Phase::Live(session) if !input.is_empty() && !session.is_stream() => {
-                let rest = input.to_vec();
-                self.receive_frames(conn, &rest);
+                self.receive_frames(conn, input);
             }
-            _ => {}
+            Phase::Closing(_) => self.receive_closing(conn, input),
+            Phase::Http(_) | Phase::Live(_) => {}
         }
         self.arm(conn);
     }
 
     fn on_head(&mut self, conn: ConnId, head: RequestHead) {
         self.count_address(conn, &head);
-        let Some(exchange) = self.exchange_mut(conn) else { return };
-        if exchange.overload {
-            return self.overloaded(conn, "connections");
-        }
         let origin = match self.check_origin(&head) {
             Ok(origin) => origin,
             Err(()) => {
                 self.stats.refuse("origin");
                 let response = Response::problem(403, "forbidden", "this origin is not allowed", &[]);
-                return self.answer_closing(conn, &response);
+                return self.answer_closing(conn, response);
             }
         };
-        let context = ReplyContext { to: head.reply_to(), origin };
+        let Some(exchange) = self.exchange_mut(conn) else { return };
+        exchange.origin = origin;
+        if exchange.overload {
+            return self.overloaded(conn, "connections");
+        }
+        let to = head.reply_to();
         match super::guard(&mut self.stats, || Upgrade::parse(&head).map(|upgrade| upgrade.is_some())) {
             None => self.panicked(conn),
             Some(Err(error)) => self.refuse_upgrade(conn, error),
             Some(Ok(true)) => self.upgrade(conn, &head),
-            Some(Ok(false)) => self.route(conn, head, context),
+            Some(Ok(false)) => self.route(conn, head, to),
         }
     }
 
     fn refuse_upgrade(&mut self, conn: ConnId, error: UpgradeError) {
-        self.stats.refuse("upgrade");
-        self.answer_closing(conn, &error.response());
+        self.stats.refuse(error.reason());
+        self.answer_closing(conn, error.response());
     }
 
     fn refuse_request(&mut self, conn: ConnId, error: HttpError) {
-        self.stats.refuse("http");
-        self.answer_closing(conn, &error.response());
+        self.stats.refuse(error.reason());
+        self.answer_closing(conn, error.response());
     }
 
     /// Refuses because there are too many already; says when to try again.
@@ -155,7 +156,7 @@ impl Hub {
         self.stats.refuse(reason);
         let response = Response::problem(503, "unavailable", "the server takes no more connections now", &[])
             .header("Retry-After", "5");
-        self.answer_closing(conn, &response);
+        self.answer_closing(conn, response);
     }
 
     /// The origin to allow in the response, where the request has one.
@@ -168,63 +169,59 @@ impl Hub {
         }
     }
 
-    fn route(&mut self, conn: ConnId, head: RequestHead, context: ReplyContext) {
+    fn route(&mut self, conn: ConnId, head: RequestHead, to: ReplyTo) {
         let listener = match self.connections.get(conn) {
             Some(connection) => connection.peer.listener,
             None => return,
         };
         let asks_method = head.headers().get("access-control-request-method").is_some();
-        if head.method() == Method::Options && asks_method && context.origin.is_some() {
-            return self.preflight(conn, &head, &context);
+        if head.method() == Method::Options && asks_method && head.headers().get("origin").is_some() {
+            return self.preflight(conn, &head, to);
         }
         match routes::find(head.path(), head.method(), listener, self.page_enabled) {
-            Ok(Route::Publish) => self.accept_publish(conn, head, context),
+            Ok(Route::Publish) => self.accept_publish(conn, head, to),
             Ok(route) => {
-                let context = self.refuse_body(conn, &head, context);
-                self.answer_route(conn, &head, context, route);
+                let to = self.refuse_body(conn, &head, to);
+                self.answer_route(conn, &head, to, route);
             }
             Err(routes::NotFound::Path) => {
-                let context = self.refuse_body(conn, &head, context);
-                self.answer(
-                    conn,
-                    &context,
-                    Response::problem(404, "not_found", "there is nothing here", &[]),
-                );
+                let to = self.refuse_body(conn, &head, to);
+                self.answer(conn, to, Response::problem(404, "not_found", "there is nothing here", &[]));
             }
             Err(routes::NotFound::Method(allow)) => {
-                let context = self.refuse_body(conn, &head, context);
+                let to = self.refuse_body(conn, &head, to);
                 let response = Response::problem(405, "method_not_allowed", "not with this method", &[]);
-                self.answer(conn, &context, response.header("Allow", allow));
+                self.answer(conn, to, response.header("Allow", allow));
             }
         }
     }
 
     /// A body that nobody wants is not read: the connection closes behind the response.
-    fn refuse_body(&mut self, conn: ConnId, head: &RequestHead, mut context: ReplyContext) -> ReplyContext {
+    fn refuse_body(&mut self, conn: ConnId, head: &RequestHead, mut to: ReplyTo) -> ReplyTo {
         if head.framing() != Framing::Empty {
-            context.to = context.to.closing();
+            to = to.closing();
             if let Some(exchange) = self.exchange_mut(conn) {
                 exchange.reader.refuse();
             }
         }
-        context
+        to
     }
 
-    fn preflight(&mut self, conn: ConnId, head: &RequestHead, context: &ReplyContext) {
+    fn preflight(&mut self, conn: ConnId, head: &RequestHead, to: ReplyTo) {
         let asked = head.headers().get("access-control-request-headers").unwrap_or("").to_owned();
         let response = Response::new(204)
             .header("Access-Control-Allow-Methods", "GET, POST, DELETE")
             .header("Access-Control-Allow-Headers", asked)
             .header("Access-Control-Max-Age", "600");
-        self.answer(conn, context, response);
+        self.answer(conn, to, response);
     }
 
-    fn accept_publish(&mut self, conn: ConnId, head: RequestHead, context: ReplyContext) {
+    fn accept_publish(&mut self, conn: ConnId, head: RequestHead, to: ReplyTo) {
         let asking = match self.authorise_publish(&head) {
             Ok(asking) => asking,
             Err(response) => {
-                let context = self.refuse_body(conn, &head, context);
-                return self.answer(conn, &context, response);
+                let to = self.refuse_body(conn, &head, to);
+                return self.answer(conn, to, response);
             }
         };
         self.authenticated(conn);
@@ -236,7 +233,7 @@ impl Hub {
             Ok(interim) => {
                 exchange.since = now;
                 let publisher = asking.publisher();
-                exchange.step = Step::Body(Box::new(Accepted { context, publisher, head }));
+                exchange.step = Step::Body(Box::new(Accepted { to, publisher, head }));
                 if let (Some(interim), Some(connection)) = (interim, self.connections.get_mut(conn)) {
                     connection.outbox.append(|out| out.extend_from_slice(interim));
                     self.wake(conn);
@@ -246,10 +243,16 @@ impl Hub {
     }
 
     fn authorise_publish(&mut self, head: &RequestHead) -> Result<Asking, Response> {
-        let Some(presented) = bearer(head) else {
-            return Err(unauthorized(TokenError::Missing));
-        };
+        let presented = self.bearer(head)?;
         self.identify(presented)
+    }
+
+    /// The token of a request that may have it in `Authorization` only.
+    pub(super) fn bearer<'a>(&mut self, head: &'a RequestHead) -> Result<&'a str, Response> {
+        bearer(head).and_then(|found| found.ok_or(TokenError::Missing)).map_err(|error| {
+            self.stats.refuse(error.reason());
+            unauthorized(error)
+        })
     }
 
     /// Whom a token or an API key stands for.
@@ -282,47 +285,52 @@ impl Hub {
     }
 
     /// Makes an exchange wait for work that goes over several turns.
-    pub(super) fn make_busy(&mut self, conn: ConnId, context: ReplyContext, busy: Busy) {
+    pub(super) fn make_busy(&mut self, conn: ConnId, to: ReplyTo, busy: Busy) {
         let now = self.now.instant;
         if let Some(exchange) = self.exchange_mut(conn) {
             exchange.since = now;
-            exchange.step = Step::Busy(context, Box::new(busy));
+            exchange.step = Step::Busy(to, Box::new(busy));
         }
         self.arm(conn);
     }
 
     /// Sends a response, and goes on with the next request once it is taken. An instance that leaves takes no
     /// next one.
-    pub(super) fn answer(&mut self, conn: ConnId, context: &ReplyContext, response: Response) {
+    pub(super) fn answer(&mut self, conn: ConnId, to: ReplyTo, response: Response) {
         self.stats.response(response.status());
-        let response = self.with_cors(response, context.origin.as_deref());
+        let response = self.with_cors(conn, response);
         let now = self.now;
-        let to = if self.leaving.is_some() { context.to.closing() } else { context.to };
+        let to = if self.leaving.is_some() { to.closing() } else { to };
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| response.encode(to, now.unix, out));
         if !to.keep_alive {
-            return self.begin_closing(conn, false);
+            return self.begin_closing(conn, None);
         }
         if let Phase::Http(exchange) = &mut connection.phase {
             exchange.step = Step::Request;
+            exchange.origin = None;
             exchange.since = now.instant;
         }
         self.wake(conn);
     }
 
     /// Sends a response after which the connection closes.
-    pub(super) fn answer_closing(&mut self, conn: ConnId, response: &Response) {
+    pub(super) fn answer_closing(&mut self, conn: ConnId, response: Response) {
         self.stats.response(response.status());
+        let response = self.with_cors(conn, response);
         let now = self.now.unix;
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| response.encode(ReplyTo::CLOSE, now, out));
-        self.begin_closing(conn, false);
+        self.begin_closing(conn, None);
     }
 
-    pub(super) fn with_cors(&self, response: Response, origin: Option<&str>) -> Response {
-        let Some(origin) = origin else { return response };
+    /// Lets the page that asked read the response, where its origin is allowed.
+    pub(super) fn with_cors(&mut self, conn: ConnId, response: Response) -> Response {
+        let Some(origin) = self.exchange_mut(conn).and_then(|exchange| exchange.origin.clone()) else {
+            return response;
+        };
         let response =
-            response.header("Access-Control-Allow-Origin", origin.to_owned()).header("Vary", "Origin");
+            response.header("Access-Control-Allow-Origin", String::from(origin)).header("Vary", "Origin");
         match self.auth.cookie() {
             Some(_) => response.header("Access-Control-Allow-Credentials", "true"),
             None => response,
@@ -409,10 +417,17 @@ impl Hub {
     }
 }
 
-/// The token of `Authorization: Bearer`.
-pub(super) fn bearer(head: &RequestHead) -> Option<&str> {
-    let (scheme, token) = head.headers().unique("authorization").ok()??.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+/// The token of `Authorization: Bearer`, where it stands there.
+///
+/// # Errors
+/// [`TokenError::Repeated`] where the field stands twice: two readers could take another token each.
+pub(super) fn bearer(head: &RequestHead) -> Result<Option<&str>, TokenError> {
+    let field = head.headers().unique("authorization").map_err(|_| TokenError::Repeated)?;
+    let token = field.and_then(|field| {
+        let (scheme, token) = field.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    });
+    Ok(token)
 }
 
 /// RFC 6750 §3: the response to a token that is missing or bad.

@@ -1,7 +1,9 @@
 //! Searches of history that may take several turns: `recent`, and pages of history over HTTP.
 //!
-//! A step looks at a bounded number of entries. What is appended while a search for the newest goes on
-//! is looked at when it ends, so that a subscription begins with nothing missing and nothing twice.
+//! A step looks at a bounded number of entries, and steps are done between turns only, one for each searching
+//! connection in its turn: what arrives begins a search and never does one, however much of it there is. What is
+//! appended while a search for the newest goes on is looked at before it ends, so that a subscription begins with
+//! nothing missing and nothing twice.
 
 use std::sync::Arc;
 
@@ -16,7 +18,9 @@ use crate::protocol::{ConnId, Offset, PerLane, Recent};
 use crate::subscription::Permit as _;
 
 /// Entries looked at in one step.
-const STEP: usize = 2_000;
+const STEP: usize = 1_000;
+/// Steps in one turn, of all searches together.
+const STEPS_MAX: usize = 8;
 
 /// What a search is for.
 #[derive(Debug)]
@@ -40,10 +44,15 @@ pub(super) struct Scan {
     pub(super) truncated: bool,
     /// Of a page: the offset to go on after.
     pub(super) next: Offset,
+    /// Of a page: the log's end when it was asked for, beyond which it does not go, or it might never end.
+    until: Offset,
     /// Newest first: the next to look at is before it. Oldest first: the next to look at.
     cursors: PerLane<u64>,
-    /// Newest first: where each lane ended when the search began.
+    /// Newest first: the next to look at of what was appended since the search began.
     ends: PerLane<u64>,
+    /// Newest first: the beginning of history or of what is asked for is reached, and only what was appended
+    /// since is left.
+    catching_up: bool,
     found: Vec<(Offset, Arc<Record>)>,
     bytes: usize,
 }
@@ -82,8 +91,8 @@ impl Scan {
         purpose: ScanFor,
         cursors: PerLane<u64>,
     ) -> Self {
-        let (looked, truncated, bytes) = (0, false, 0);
-        let (next, found) = (history.end(), Vec::new());
+        let (looked, truncated, catching_up, bytes) = (0, false, false, 0);
+        let (next, until, found) = (history.end(), history.end(), Vec::new());
         Self {
             purpose,
             patterns,
@@ -92,8 +101,10 @@ impl Scan {
             looked,
             truncated,
             next,
+            until,
             cursors,
             ends: cursors,
+            catching_up,
             found,
             bytes,
         }
@@ -111,13 +122,13 @@ impl Scan {
     /// Goes on for one step. Says whether the search is over.
     fn step(&mut self, hub: &Hub, bytes_max: usize) -> bool {
         match self.purpose {
+            ScanFor::Recent { limit, .. } if self.catching_up => self.catch_up(hub, limit, bytes_max),
             ScanFor::Recent { limit, .. } => {
-                if !self.backwards(hub, limit, bytes_max) {
-                    return false;
+                self.catching_up = self.backwards(hub, limit, bytes_max);
+                if self.catching_up {
+                    self.found.reverse();
                 }
-                self.found.reverse();
-                self.catch_up(hub, limit, bytes_max);
-                true
+                self.catching_up && self.is_caught_up(hub)
             }
             ScanFor::Page { limit } => self.forwards(hub, limit, bytes_max),
         }
@@ -150,9 +161,11 @@ impl Scan {
     }
 
     /// Looks at what was appended while the search went on, and keeps to the bounds from the old end.
-    fn catch_up(&mut self, hub: &Hub, limit: usize, bytes_max: usize) {
-        while let Some((entry, lane, seq)) = oldest(&hub.history, &self.ends) {
+    fn catch_up(&mut self, hub: &Hub, limit: usize, bytes_max: usize) -> bool {
+        for _ in 0..STEP {
+            let Some((entry, lane, seq)) = oldest(&hub.history, &self.ends) else { break };
             self.ends[lane] = seq + 1;
+            self.looked += 1;
             if self.matches(hub, entry) {
                 self.take(entry);
             }
@@ -167,6 +180,11 @@ impl Scan {
             from += 1;
         }
         self.found.drain(..from);
+        self.is_caught_up(hub)
+    }
+
+    fn is_caught_up(&self, hub: &Hub) -> bool {
+        oldest(&hub.history, &self.ends).is_none()
     }
 
     fn forwards(&mut self, hub: &Hub, limit: usize, bytes_max: usize) -> bool {
@@ -174,8 +192,9 @@ impl Scan {
             if self.found.len() == limit {
                 return true;
             }
-            let Some((entry, lane, seq)) = oldest(&hub.history, &self.cursors) else {
-                self.next = hub.history.end().max(self.next);
+            let oldest = oldest(&hub.history, &self.cursors).filter(|(entry, ..)| entry.offset <= self.until);
+            let Some((entry, lane, seq)) = oldest else {
+                self.next = self.until.max(self.next);
                 return true;
             };
             if self.matches(hub, entry) {
@@ -224,17 +243,29 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if let Phase::Live(session) = &mut connection.phase {
             session.busy = Some(Box::new((now, Busy::Scan(scan))));
+            self.work.push_back(conn);
+        }
+    }
+
+    /// Does the next steps of the searches, in the order in which they wait.
+    pub(super) fn go_on_searching(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let Some(conn) = self.work.pop_front() else { return };
             self.go_on_scanning(conn);
         }
     }
 
     /// Does one step of a connection's search, and answers where it was the last.
-    pub(super) fn go_on_scanning(&mut self, conn: ConnId) {
+    fn go_on_scanning(&mut self, conn: ConnId) {
         let Some(mut scan) = self.take_scan(conn) else { return };
         if !scan.step(self, self.config.limits.recent_bytes) {
-            self.put_scan(conn, scan);
-            self.work.push_back(conn);
-            return;
+            // Who only catches up goes first: waiting for all others, it would find more than a step each time.
+            if scan.catching_up {
+                self.work.push_front(conn);
+            } else {
+                self.work.push_back(conn);
+            }
+            return self.put_scan(conn, scan);
         }
         match scan.purpose {
             ScanFor::Recent { .. } => {

@@ -39,7 +39,7 @@ impl Hub {
                 Some(Ok(Some(message))) => self.on_message(conn, message),
             }
             if self.session_mut(conn).is_none() {
-                return;
+                return self.go_on_reading_closed(conn, reader, input);
             }
         }
         let blocked = self.is_blocked(conn);
@@ -57,7 +57,7 @@ impl Hub {
         }
     }
 
-    fn websocket_limits(&self) -> WebSocketLimits {
+    pub(super) fn websocket_limits(&self) -> WebSocketLimits {
         let limits = &self.config.limits;
         WebSocketLimits {
             message_bytes_max: limits.message_bytes,

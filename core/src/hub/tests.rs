@@ -1,6 +1,7 @@
 //! Tests of the hub as a whole that need to see inside it.
 
 mod panics;
+mod turns;
 
 use serde::Deserialize as _;
 use serde_json::json;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::Hub;
 use super::answers::{Query, serves_users};
 use super::closing::close_with;
-use super::connection::{Connection, Phase, Rate, ReplyContext, Session, Transport};
+use super::connection::{Connection, Phase, Rate, Session, Transport};
 use super::delivery::write_position;
 use super::request::Asking;
 use crate::auth::{Identity, TokenError};
 use crate::output::{Note, Output};
 use crate::protocol::{CloseCode, ConnId, Epoch, HeartbeatTimes, Offset, PerLane, ServerMessage};
 use crate::time::UnixTime;
-use crate::wire::http::{RequestHead, Response, StreamFraming};
+use crate::wire::http::{ReplyTo, RequestHead, Response, StreamFraming};
 use crate::wire::{Reader, Role, Upgrade, text_into};
 
 /// The subprotocol of this protocol.
@@ -29,7 +29,7 @@ impl Hub {
         let listener = self.connections.get(conn).map(|connection| connection.peer.listener);
         if !matches!(head.path(), "/" | "/ws") || !listener.is_some_and(serves_users) {
             let response = Response::problem(404, "not_found", "WebSocket is spoken at / and /ws", &[]);
-            return self.answer_closing(conn, &response);
+            return self.answer_closing(conn, response);
         }
         if !self.loaded || self.leaving.is_some() {
             return self.overloaded(conn, "draining");
@@ -54,7 +54,7 @@ impl Hub {
                 if let Some(connection) = self.connections.get_mut(conn) {
                     connection.outbox.append(|out| close_with(out, CloseCode::Unauthorized));
                 }
-                self.begin_closing(conn, true);
+                self.begin_closing(conn, Some(Reader::new(Role::Server)));
             }
         }
     }
@@ -65,7 +65,7 @@ impl Hub {
         head: &'a RequestHead,
         protocols: &[&'a str],
     ) -> Result<Cow<'a, str>, TokenError> {
-        if let Some(token) = super::request::bearer(head) {
+        if let Some(token) = super::request::bearer(head)? {
             return Ok(Cow::Borrowed(token));
         }
         let offered = protocols.contains(&PROTOCOL);
@@ -158,11 +158,11 @@ impl Hub {
     }
 
     /// Begins a stream of Server-Sent Events: a session with one subscription.
-    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, context: &ReplyContext) {
+    pub(super) fn begin_stream(&mut self, conn: ConnId, head: &RequestHead, to: ReplyTo) {
         let refuse =
             |detail: &str| Response::problem(503, "unavailable", detail, &[]).header("Retry-After", "1");
         if !self.loaded || self.leaving.is_some() {
-            return self.answer(conn, context, refuse("the server is loading or leaving"));
+            return self.answer(conn, to, refuse("the server is loading or leaving"));
         }
         let query = Query::new(head);
         let identity = match self.reader(conn, head) {
@@ -170,29 +170,27 @@ impl Hub {
             Ok(Asking::Key(..)) => {
                 let response =
                     Response::problem(403, "forbidden", "an API key publishes; it reads no stream", &[]);
-                return self.answer(conn, context, response);
+                return self.answer(conn, to, response);
             }
-            Err(response) => return self.answer(conn, context, response),
+            Err(response) => return self.answer(conn, to, response),
         };
         let (patterns, filter) = match self.read_interest(&query, identity.grant()) {
             Ok(interest) => interest,
-            Err(response) => return self.answer(conn, context, response),
+            Err(response) => return self.answer(conn, to, response),
         };
         let last = head.headers().get("last-event-id").or_else(|| query.get("lastEventId"));
         let since = last.and_then(read_position);
-        let response = self.with_cors(
-            Response::new(200)
-                .header("Content-Type", "text/event-stream")
-                .header("Cache-Control", "no-store"),
-            context.origin.as_deref(),
-        );
+        let response = Response::new(200)
+            .header("Content-Type", "text/event-stream")
+            .header("Cache-Control", "no-store");
+        let response = self.with_cors(conn, response);
         self.stats.response(200);
         let now = self.now.unix;
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let mut framing = StreamFraming::HeadOnly;
-        connection.outbox.append(|out| framing = response.encode_stream(context.to, now, out));
+        connection.outbox.append(|out| framing = response.encode_stream(to, now, out));
         if framing == StreamFraming::HeadOnly {
-            return self.begin_closing(conn, false);
+            return self.begin_closing(conn, None);
         }
         self.begin_session(conn, identity, Transport::Stream(framing));
         self.open_stream(conn, since, &patterns, &filter);

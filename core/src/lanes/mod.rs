@@ -47,7 +47,7 @@ pub trait Source {
 pub struct LaneSettings {
     /// Handles queued a lane and connection.
     pub queue: u32,
-    /// Entries of history looked at a lane and poll while catching up.
+    /// Work of one poll while catching up: what its [`Looked::cost`] adds up to before it stops.
     pub scan: u32,
     /// Shares of `high`, `normal` and `low` in what `critical` leaves.
     pub weights: [u32; 3],
@@ -74,6 +74,15 @@ pub struct Gap {
     pub after: Offset,
     /// From where on nothing is missing.
     pub until: Offset,
+}
+
+/// What a look at an entry of history gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Whether the entry is to be delivered to the connection.
+    pub matches: bool,
+    /// Definitions that it was held against; an entry costs one at least.
+    pub cost: u32,
 }
 
 /// What a round of catching up left to do.
@@ -149,6 +158,7 @@ pub struct Lanes {
     overflows: u64,
     waiting: u64,
     behind: u64,
+    work: u64,
 }
 
 impl Lanes {
@@ -166,6 +176,7 @@ impl Lanes {
             overflows: 0,
             waiting: 0,
             behind: 0,
+            work: 0,
         }
     }
 
@@ -191,6 +202,12 @@ impl Lanes {
     #[must_use]
     pub const fn behind(&self) -> u64 {
         self.behind
+    }
+
+    /// The cost of all looks at history so far.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work
     }
 
     /// Handles queued for one connection.
@@ -282,20 +299,22 @@ impl Lanes {
         self.tidy(id);
     }
 
-    /// Catches up from history within the bound on scanning, and reports what history has lost.
-    /// `matches` says whether an entry is to be delivered to this connection.
+    /// Catches up from history within the bound on its work, and reports what history has lost. `look` says whether
+    /// an entry is to be delivered to this connection. `critical` may use all of the work; what it leaves is shared
+    /// by the other lanes, so that none of them waits for another.
     pub fn settle<S: Source>(
         &mut self,
         id: &mut LanesId,
         source: &S,
-        mut matches: impl FnMut(Priority, u64) -> bool,
+        mut look: impl FnMut(Priority, u64) -> Looked,
         gaps: &mut Vec<Gap>,
     ) -> Settled {
         let Some(index) = index(*id) else { return Settled::Ready };
         let mut settled = Settled::Ready;
-        for priority in Priority::ALL {
+        let mut left = self.settings.scan;
+        for (priority, sharers) in Priority::ALL.into_iter().zip([1, 3, 2, 1]) {
             self.drop_evicted(index, priority, source, gaps);
-            self.refill(index, priority, source, &mut matches);
+            left -= self.refill(index, priority, source, left.div_ceil(sharers), &mut look);
             let lane = &self.states[index].lanes[priority as usize];
             if lane.cursor.is_none() || self.settings.queue <= lane.queue.len() * 2 {
                 continue;
@@ -325,38 +344,40 @@ impl Lanes {
         }
     }
 
+    /// Looks at history for one lane until the `share` of the work is used up, and gives how much of it was.
     fn refill(
         &mut self,
         index: usize,
         priority: Priority,
         source: &impl Source,
-        matches: &mut impl FnMut(Priority, u64) -> bool,
-    ) {
+        share: u32,
+        look: &mut impl FnMut(Priority, u64) -> Looked,
+    ) -> u32 {
         let end = source.end(priority);
-        let mut looked = 0;
+        let mut used = 0;
         while let Some(seq) = self.states[index].lanes[priority as usize].cursor {
             if seq == end {
                 self.behind -= 1;
                 self.states[index].lanes[priority as usize].cursor = None;
-                return;
+                break;
             }
-            if looked == self.settings.scan {
-                return;
-            }
-            looked += 1;
             let full = self.settings.queue <= self.states[index].lanes[priority as usize].queue.len();
-            if full && !self.conflate(index, priority, source) {
-                return;
+            if share <= used || full && !self.conflate(index, priority, source) {
+                break;
             }
+            let looked = look(priority, seq);
+            used += looked.cost.max(1);
             let lane = &mut self.states[index].lanes[priority as usize];
             lane.cursor = Some(seq + 1);
-            if matches(priority, seq) {
+            if looked.matches {
                 lane.queue.push(&mut self.nodes, seq);
                 self.waiting += 1;
             } else if lane.queue.is_empty() {
                 lane.passed = source.offset(priority, seq);
             }
         }
+        self.work += u64::from(used);
+        used.min(share)
     }
 
     /// Keeps only the newest of each conflation key in a full queue. Says whether that made room enough

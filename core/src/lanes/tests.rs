@@ -136,8 +136,11 @@ impl Client {
     fn poll(&mut self, lanes: &mut Lanes, log: &Log, budget: usize, take: u8) -> Settled {
         let definition = self.definition;
         let mut gaps = Vec::new();
-        let matches = |lane: Priority, seq| log.held(lane, seq).matches[definition];
-        let settled = lanes.settle(&mut self.id, log, matches, &mut gaps);
+        let look = |lane: Priority, seq| Looked { matches: log.held(lane, seq).matches[definition], cost: 2 };
+        let before = lanes.work();
+        let settled = lanes.settle(&mut self.id, log, look, &mut gaps);
+        // The last look of each lane may go over its share.
+        assert!(lanes.work() - before <= u64::from(lanes.settings.scan) + 4, "the work of a poll is bounded");
         for gap in gaps {
             assert!(gap.after < gap.until, "a gap is not empty: {gap:?}");
             self.gaps.push(gap);
@@ -415,6 +418,33 @@ fn nothing_overtakes_critical_while_it_catches_up() {
         client.poll(&mut lanes, &log, 100_000, 255);
     }
     assert_eq!(client.got[0].len(), 4);
+}
+
+#[test]
+fn what_one_lane_has_to_look_at_keeps_no_other_waiting() {
+    // Given lanes that have much to look at before the first event that matches.
+    let (mut lanes, mut log, mut client) =
+        (lanes_with(settings()), Log::default(), Client::new(Offset::ZERO));
+    for lane in [Priority::High, Priority::Normal] {
+        (0..1_000).for_each(|_| {
+            log.append(lane, 5, None, [false; 2]);
+        });
+    }
+    (0..5).for_each(|_| {
+        log.append(Priority::Low, 5, None, [false; 2]);
+    });
+    log.append(Priority::Low, 5, None, [true; 2]);
+    for lane in Priority::ALL {
+        lanes.resume(&mut client.id, lane, Offset::ZERO, &log);
+    }
+    // When it catches up, then the third lane gets its share of each poll.
+    let polls = (1..).find(|_| {
+        client.poll(&mut lanes, &log, 100_000, 255);
+        !client.got[3].is_empty()
+    });
+    assert!(polls.unwrap() <= 6, "{polls:?}");
+    drain(&mut client, &mut lanes, &log);
+    client.check_whole(&log);
 }
 
 #[test]

@@ -57,6 +57,18 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
+    /// A stable name for metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Request => "upgrade_request",
+            Self::Connection => "upgrade_connection",
+            Self::Key => "upgrade_key",
+            Self::Version => "upgrade_version",
+            Self::Protocols => "upgrade_protocols",
+        }
+    }
+
     /// The problem document that answers it, to be encoded for [`ReplyTo::CLOSE`](super::http::ReplyTo::CLOSE):
     /// 426 for another version, else 400.
     #[must_use]

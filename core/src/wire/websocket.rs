@@ -6,6 +6,7 @@
 //! which joins it and checks its UTF-8 as it arrives, and which lives as long as the message is
 //! incomplete. Memory grows with what has arrived, not with what was declared.
 
+use std::fmt;
 use std::io::{Cursor, Error as IoError, ErrorKind, Read, Result as IoResult, Write};
 
 use thiserror::Error;
@@ -48,8 +49,8 @@ pub enum Role {
     Client,
 }
 
-/// One message of the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message of the peer. It may hold a token, so the debug form has its length only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// A whole text message.
     Text(Utf8Bytes),
@@ -61,6 +62,18 @@ pub enum Message {
     Pong(Bytes),
     /// The peer's last message: nothing behind it is to be read. Without a code where it gave none.
     Close(Option<Close>),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+            Self::Ping(payload) => write!(f, "Ping({} bytes)", payload.len()),
+            Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
+            Self::Close(close) => write!(f, "Close({:?})", close.as_ref().map(|close| close.code)),
+        }
+    }
 }
 
 /// Why the peer closes.
@@ -142,14 +155,20 @@ impl Violation {
 /// assert_eq!(bytes, [0x89]);
 /// # Ok::<(), tidings_core::wire::Violation>(())
 /// ```
-#[derive(Debug)]
 pub struct Reader {
     role: Role,
     partial: Option<Box<Partial>>,
 }
 
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.partial.is_none();
+        f.debug_struct("Reader").field("role", &self.role).field("idle", &idle).finish_non_exhaustive()
+    }
+}
+
 /// What is held while a frame or a message is incomplete.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Partial {
     /// The first bytes of a frame header.
     header: [u8; HEADER_BYTES_MAX],
@@ -172,7 +191,6 @@ struct OpenFrame {
 }
 
 /// A data message that is not complete.
-#[derive(Debug)]
 struct Assembly {
     context: WebSocketContext,
     /// Whether the context has been told the type of the message.
@@ -555,6 +573,21 @@ mod tests {
 
     fn text(text: &str) -> Message {
         Message::Text(text.into())
+    }
+
+    #[test]
+    fn no_debug_form_shows_what_a_message_says() {
+        let text = "{\"token\":\"hush\"}";
+        let close = Close { code: 1000, reason: "hush".into() };
+        let messages =
+            [Message::Text(text.into()), Message::Close(Some(close)), Message::Pong("hush".into())];
+        let shown = format!("{messages:?}");
+        assert_eq!(shown, "[Text(16 bytes), Close(Some(1000)), Pong(4 bytes)]");
+        // A message of which half has arrived.
+        let mut reader = Reader::new(Role::Client);
+        let bytes = [&[0x81, 16], &text.as_bytes()[..12]].concat();
+        assert_eq!(reader.next(&WebSocketLimits::default(), Instant::ZERO, &mut bytes.as_slice()), Ok(None));
+        assert_eq!(format!("{reader:?}"), "Reader { role: Client, idle: false, .. }");
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub struct Model {
     hubs: BTreeMap<HubId, HubModel>,
     links: BTreeMap<LinkId, Link>,
     apps: BTreeMap<AppId, App>,
+    /// Users whose tokens issued up to this second may be refused.
+    revoked: BTreeMap<String, i64>,
     /// Events of refused requests, by source and id: nothing of them may be in the log.
     refused: BTreeSet<(String, String)>,
 }
@@ -181,7 +183,9 @@ impl Model {
     pub fn hub_began(&mut self, now: Now, hub: HubId, config: &Config, keys: &[u8]) {
         self.truth.configure(config);
         self.config = Some(config.clone());
-        self.hubs.insert(hub, HubModel::new(config, keys, now.instant));
+        let mut own = HubModel::new(config, keys, now.instant);
+        own.revoked.clone_from(&self.revoked);
+        self.hubs.insert(hub, own);
     }
 
     /// The hub's log is open (just before the input).
@@ -206,10 +210,11 @@ impl Model {
         }
     }
 
-    /// An operator is about to ask that a user's tokens issued until now be refused.
-    pub fn revoking(&mut self, now: Now, user: &str) {
+    /// An operator is about to ask that a user's tokens issued up to `until_s` be refused: from here on they may be.
+    pub fn revoking(&mut self, user: &str, until_s: i64) {
+        self.revoked.insert(user.to_owned(), until_s);
         for hub in self.hubs.values_mut() {
-            hub.revoked.insert(user.to_owned(), now.unix.as_secs());
+            hub.revoked.insert(user.to_owned(), until_s);
         }
     }
 

@@ -83,6 +83,7 @@ impl Operator {
             let ahead = scene.hosts.iter().map(|host| host.clock.now(scene.now).unix.as_secs()).max();
             let ahead = ahead.unwrap_or(0);
             scene.tokens.revoke(&user, ahead + 60);
+            scene.model.revoking(&user, ahead + 59);
             return format!("/v1/connections?user={user}&revoke=true");
         }
         format!("/v1/connections?user={user}")

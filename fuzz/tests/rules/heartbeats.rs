@@ -106,6 +106,40 @@ fn a_silent_client_is_kept_while_it_takes_its_backlog_and_closed_once_it_stops()
 }
 
 #[test]
+fn a_silent_client_is_closed_within_a_tick_of_the_end_of_its_backlog() {
+    // Wherever in the interval its heartbeats fall.
+    let world = World::new();
+    let clients: Vec<Client> = (0..20).map(|_| silent_with_backlog(&world, 200)).collect();
+    world.advance(50_000);
+    clients.iter().for_each(|client| client.socket().take(100));
+    world.advance(50_000);
+    assert!(clients.iter().all(|client| client.closed().is_none()));
+    // when: all of it is taken, long after the last byte came
+    clients.iter().for_each(|client| client.socket().flow());
+    world.advance(51);
+    // then
+    let closed: Vec<_> = clients.iter().filter_map(Client::closed).collect();
+    assert_eq!(closed, [4408; 20]);
+}
+
+#[test]
+fn a_client_that_says_something_as_it_takes_the_rest_of_its_backlog_stays() {
+    let world = World::new();
+    let client = world.connect("ann");
+    client.subscribe("s", &["*"]);
+    client.socket().stall();
+    publish(&world, 1..=200, events::normal);
+    world.advance(50_000);
+    client.socket().take(100);
+    world.advance(50_000);
+    // when: with the rest it takes a Ping, and answers it
+    client.socket().flow();
+    world.advance(120_000);
+    // then
+    assert_eq!((client.closed(), client.events().len()), (None, 200));
+}
+
+#[test]
 fn a_backlog_of_which_nothing_is_taken_keeps_nobody() {
     let world = World::new();
     let client = silent_with_backlog(&world, 200);

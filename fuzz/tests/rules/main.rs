@@ -1,12 +1,14 @@
 //! The rules of the protocol that need virtual time or exact control, each as a short story: given, when,
 //! then. One file a topic.
 
+mod closing;
 mod grants;
 mod heartbeats;
 mod lanes;
 mod leaving;
 mod limits;
 mod publishing;
+mod requests;
 mod resume;
 mod streams;
 mod subscriptions;

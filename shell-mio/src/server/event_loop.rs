@@ -174,7 +174,8 @@ impl EventLoop {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.reads.is_empty() || !self.writes.is_empty() || self.listeners.iter().any(|one| one.ready) {
+        if !self.reads.is_empty() || !self.writes.is_empty() || self.listeners.iter().any(Listener::is_ready)
+        {
             return Some(Duration::ZERO);
         }
         let hub = self.hub.poll_timeout().map(|at| self.clock.until(at));
@@ -193,8 +194,7 @@ impl EventLoop {
             _ => {}
         }
         if let Some(listener) = LISTENERS.checked_sub(token).and_then(|index| self.listeners.get_mut(index)) {
-            listener.ready = true;
-            return;
+            return listener.hear();
         }
         let Some(conn) = self.sockets.id_at(token) else { return };
         let Some(socket) = self.sockets.get_mut(conn) else { return };
@@ -259,7 +259,7 @@ impl EventLoop {
         for index in 0..self.listeners.len() {
             self.listeners[index].wake(now);
             for _ in 0..self.settings.server.shell.accept_batch {
-                if !self.listeners[index].ready {
+                if !self.listeners[index].is_ready() {
                     break;
                 }
                 match self.listeners[index].accept() {
@@ -432,7 +432,7 @@ impl EventLoop {
         self.writes.clear();
         // Readiness that the turn had been told of and did not come to would never be told again.
         self.signalled = true;
-        self.listeners.iter_mut().for_each(|listener| listener.ready = true);
+        self.listeners.iter_mut().for_each(Listener::hear);
         let counted = self.hub.stats().clone();
         (self.hub, self.log) = open_hub(&self.settings, self.keys.as_ref(), self.clock)?;
         let now = self.clock.now();

@@ -18,7 +18,8 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) struct Listener {
     listener: TcpListener,
     pub(super) serves: Serves,
-    pub(super) ready: bool,
+    /// Somebody may wait to be accepted, and may be.
+    ready: bool,
     rests_until: Option<Instant>,
 }
 
@@ -51,6 +52,16 @@ impl Listener {
         registry.register(&mut self.listener, token, Interest::READABLE)
     }
 
+    /// Whether it is worth a try to accept.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Takes note that somebody may wait. Who comes during a rest is no reason to try before it is over.
+    pub(super) const fn hear(&mut self) {
+        self.ready = self.rests_until.is_none();
+    }
+
     /// When accepting goes on, where it rests.
     pub(super) const fn rests_until(&self) -> Option<Instant> {
         self.rests_until
@@ -64,6 +75,11 @@ impl Listener {
         }
     }
 
+    const fn rest(&mut self, until: Instant) {
+        self.ready = false;
+        self.rests_until = Some(until);
+    }
+
     pub(super) fn accept(&mut self) -> Accepted {
         loop {
             match self.listener.accept() {
@@ -74,8 +90,7 @@ impl Listener {
                 }
                 Err(error) if is_of_one_peer(&error) => {}
                 Err(error) => {
-                    self.ready = false;
-                    self.rests_until = Some(Instant::now() + REST);
+                    self.rest(Instant::now() + REST);
                     return Accepted::Exhausted(error);
                 }
             }
@@ -100,4 +115,29 @@ pub(super) fn prepare(stream: &TcpStream, notsent_lowat: u32) -> io::Result<()> 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (socket, notsent_lowat);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_while_accepting_rests_waits_for_its_end() {
+        let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Serves::All, 16).unwrap();
+        let (began, half) = (Instant::now(), REST / 2);
+        // given: accepting rests
+        listener.rest(began + REST);
+        // when: somebody comes
+        listener.hear();
+        listener.wake(began + half);
+        // then
+        assert!(!listener.is_ready());
+        assert_eq!(listener.rests_until(), Some(began + REST));
+        // and: once it is over whoever came is found, and so is who comes later
+        listener.wake(began + REST);
+        assert!(listener.is_ready() && listener.rests_until().is_none());
+        assert!(matches!(listener.accept(), Accepted::Nothing) && !listener.is_ready());
+        listener.hear();
+        assert!(listener.is_ready());
+    }
 }

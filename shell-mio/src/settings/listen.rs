@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use tidings_core::config::FormError;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use tidings_core::config::{Bounds, ConfigFault, FormError, Kind, Setting};
+
+const FORM: FormError = FormError("an address as in `127.0.0.1:8080`, `[::]:8080` or `8080`");
 
 /// An address and a port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +28,6 @@ impl FromStr for Listen {
     type Err = FormError;
 
     fn from_str(text: &str) -> Result<Self, FormError> {
-        const FORM: FormError = FormError("an address as in `127.0.0.1:8080`, `[::]:8080` or `8080`");
         if let Ok(address) = text.parse() {
             return Ok(Self(address));
         }
@@ -38,17 +41,53 @@ impl FromStr for Listen {
     }
 }
 
+impl Listen {
+    /// As settings have it: as text, or the port as a number.
+    fn of(json: &Value) -> Result<Self, FormError> {
+        match json {
+            Value::String(text) => text.parse(),
+            Value::Number(port) => port.to_string().parse(),
+            _ => Err(FORM),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::of(&Value::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Setting for Listen {
+    const KIND: Kind = Kind::Text;
+
+    fn read(json: &Value, _: Bounds, path: &str, faults: &mut Vec<ConfigFault>) -> Option<Self> {
+        Self::of(json).map_err(|form| faults.push(ConfigFault::new(path, json, form.0))).ok()
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-tidings_core::text_setting!(Listen);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_may_be_a_number() {
+        assert_eq!(Listen::of(&Value::from(9000)).unwrap().to_string(), "0.0.0.0:9000");
+        let none = [Value::from(70_000), Value::from(-1), Value::from(80.5), Value::from(true)];
+        assert!(none.iter().all(|json| Listen::of(json).is_err()));
+    }
 
     #[test]
     fn a_port_alone_means_every_address() {

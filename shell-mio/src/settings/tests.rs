@@ -113,6 +113,28 @@ fn the_port_variable_sets_the_port_alone() {
 }
 
 #[test]
+fn a_port_in_the_file_needs_no_quotes() {
+    let folder = Folder::new("number");
+    let file = folder.write("t.toml", "listen = 9002\nops.listen = 9003\n");
+    let server = load(&sources(Some(file.clone()), &[], &[])).unwrap().server;
+    let ops = server.ops.listen.unwrap();
+    assert_eq!((server.listen.to_string(), ops.to_string()), ("0.0.0.0:9002".into(), "0.0.0.0:9003".into()));
+    let port = ("WEBSOCKET_PORT", "9001");
+    assert_eq!(load(&sources(Some(file), &[port], &[])).unwrap().server.listen.to_string(), "0.0.0.0:9001");
+}
+
+#[test]
+fn no_fault_shows_the_password_of_an_address() {
+    for address in ["https://u:hush@login.example/jwks.json", "u:hush@login.example", "ftp://:hush@a/"] {
+        let found = faults(&sources(None, &[("TIDINGS_AUTH__JWKS_URL", address)], &[]));
+        assert!(found[0].contains("auth.jwks_url = (hidden): an address as in"), "{found:?}");
+    }
+    let at = "https://login.example/keys/@me";
+    let settings = load(&sources(None, &[("TIDINGS_AUTH__JWKS_URL", at)], &[])).unwrap();
+    assert_eq!(settings.server.auth.jwks_url.unwrap().to_string(), at);
+}
+
+#[test]
 fn every_fault_names_its_place() {
     let folder = Folder::new("places");
     let text = "lisen = 1\n\n[limits]\npatterns = 0\n\n[[events.types]]\nname = 'a.b'\nschema = 'gone.json'\n\
@@ -148,7 +170,7 @@ fn values_that_contradict_each_other_are_placed_where_one_was_given() {
     let found = faults(&sources(None, &variables, &[]));
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("TIDINGS_HEARTBEAT__TIMEOUT_MS: heartbeat.timeout_ms = 70000: at least 90000")
+        found[0].starts_with("TIDINGS_HEARTBEAT__TIMEOUT_MS: heartbeat.timeout_ms = 70000: at least 90500")
     );
 }
 

@@ -46,20 +46,23 @@ fn a_malformed_request_is_answered_and_counted() {
         )
     };
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(20_000));
-    let (http, upgrades) =
-        ("tidings_refusals_total{reason=\"http\"}", "tidings_refusals_total{reason=\"upgrade\"}");
+    let refused = |reason: &str| format!("tidings_refusals_total{{reason=\"{reason}\"}}");
     for (request, status, series) in [
-        ("nonsense\r\n\r\n".to_owned(), 400, http),
-        ("GET / HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n".to_owned(), 400, http),
-        ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), 400, http),
-        (long, 431, http),
-        (upgrade("short", "13"), 400, upgrades),
-        (upgrade("AAAAAAAAAAAAAAAAAAAAAA==", "12"), 426, upgrades),
-        (publish("{"), 400, "tidings_errors_total{code=\"invalid_json\"}"),
-        (publish("{\"type\":\"user.login\"}"), 400, "tidings_errors_total{code=\"invalid_event\"}"),
-        (get("/v1/events?filter=%7B"), 400, "tidings_http_responses_total{status=\"400\"}"),
+        ("nonsense\r\n\r\n".to_owned(), 400, refused("head_request_line")),
+        ("GET / HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n".to_owned(), 400, refused("head_field")),
+        ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), 400, refused("head_line_ending")),
+        (long, 431, refused("head_too_large")),
+        (upgrade("short", "13"), 400, refused("upgrade_key")),
+        (upgrade("AAAAAAAAAAAAAAAAAAAAAA==", "12"), 426, refused("upgrade_version")),
+        (publish("{"), 400, "tidings_errors_total{code=\"invalid_json\"}".to_owned()),
+        (
+            publish("{\"type\":\"user.login\"}"),
+            400,
+            "tidings_errors_total{code=\"invalid_event\"}".to_owned(),
+        ),
+        (get("/v1/events?filter=%7B"), 400, "tidings_http_responses_total{status=\"400\"}".to_owned()),
     ] {
-        counts(&server, series, || {
+        counts(&server, &series, || {
             let (answered, body) = server.request(&request);
             assert_eq!(answered, status, "{request}\n{body}");
         });

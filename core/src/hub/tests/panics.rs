@@ -52,7 +52,7 @@ impl Server {
         Self { hub, now, notes: Vec::new(), closed: Vec::new() }
     }
 
-    fn accept(&mut self, slot: u32) -> ConnId {
+    pub(super) fn accept(&mut self, slot: u32) -> ConnId {
         let conn = ConnId::new(slot, 1);
         let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), listener: Listener::All };
         self.hub.handle(self.now, Input::Accepted { conn, peer });
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// Gives `bytes` to the hub and takes everything that it sends on the connection.
-    fn exchange(&mut self, conn: ConnId, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn exchange(&mut self, conn: ConnId, bytes: &[u8]) -> Vec<u8> {
         self.hub.handle(self.now, Input::Received { conn, bytes });
         let mut sent = Vec::new();
         while let Some(transmit) = self.hub.poll_transmit(conn, 1 << 20) {
@@ -79,10 +79,7 @@ impl Server {
     }
 
     pub(super) fn websocket(&mut self, slot: u32) -> ConnId {
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let claims = json!({"sub": format!("u{slot}"), "exp": NOW_S + 86_400});
-        let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
-        let target = format!("/ws?token={token}");
+        let target = format!("/ws?token={}", token(&format!("u{slot}")));
         let request =
             HandshakeRequest { host: "a", target: &target, key: [7; 16], protocols: &[], headers: &[] };
         let mut bytes = Vec::new();
@@ -94,7 +91,7 @@ impl Server {
     }
 
     /// What a client hears after it has said `text`: messages, and close codes as texts.
-    fn say(&mut self, conn: ConnId, text: &str) -> Vec<String> {
+    pub(super) fn say(&mut self, conn: ConnId, text: &str) -> Vec<String> {
         let mut bytes = Vec::new();
         client::text_into(&mut bytes, [1, 2, 3, 4], text);
         let answer = self.exchange(conn, &bytes);
@@ -109,6 +106,13 @@ impl Server {
         }
         heard
     }
+}
+
+/// A token of `user`, good for a day.
+pub(super) fn token(user: &str) -> String {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let claims = json!({"sub": user, "exp": NOW_S + 86_400});
+    jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
 }
 
 const PING: &str = r#"{"type":"ping"}"#;

@@ -1,6 +1,8 @@
 //! A request's body, collected while it arrives. Its declared length is compared with the limit before
 //! anything is allocated, and chunks count towards it before their bytes are taken.
 
+use std::fmt;
+
 use super::headers::is_token_byte;
 use super::{Framing, HttpError};
 
@@ -9,8 +11,8 @@ const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all chunk extensions and trailers of one body: they are read past, never kept.
 const OVERHEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A body that is not complete.
-#[derive(Clone, Debug)]
+/// A body that is not complete. Its debug form has no content.
+#[derive(Clone)]
 pub(super) struct Body {
     content: Vec<u8>,
     content_bytes_max: usize,
@@ -47,6 +49,12 @@ enum Stage {
     LastLineFeed,
     /// Behind the last byte.
     Complete,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes, {:?})", self.content.len(), self.stage)
+    }
 }
 
 impl Body {

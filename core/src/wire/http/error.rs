@@ -77,6 +77,28 @@ impl HttpError {
         }
     }
 
+    /// A stable name for metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::HeadTooLarge(_) => "head_too_large",
+            Self::TooManyFields(_) => "head_fields",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::LineEnding => "head_line_ending",
+            Self::ControlCharacter => "head_control_character",
+            Self::RequestLine => "head_request_line",
+            Self::Field => "head_field",
+            Self::Target => "head_target",
+            Self::Host => "head_host",
+            Self::ContentLength => "head_content_length",
+            Self::TransferEncoding => "head_transfer_encoding",
+            Self::Chunk => "body_chunk",
+            Self::Expectation => "head_expectation",
+            Self::NotImplemented => "head_not_implemented",
+            Self::Version => "head_version",
+        }
+    }
+
     /// The problem document that answers it, to be encoded for [`ReplyTo::CLOSE`](super::ReplyTo::CLOSE).
     #[must_use]
     pub fn response(self) -> Response {

@@ -4,14 +4,16 @@
 //! pipelined requests, or the first WebSocket frames behind an upgrade, stay there. A body is read only
 //! after the caller has accepted it, so that nothing is collected for a request that is not authorised.
 
+use std::fmt;
+
 use super::body::Body;
 use super::{Framing, HeadScanner, HttpError, HttpLimits, RequestHead};
 
 /// The interim response of RFC 9110 §15.2.1.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What the bytes so far amount to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the bytes so far amount to. The debug form has a body's length only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Progress {
     /// Everything that can be taken has been: more bytes are needed, or the decision about a body.
     NeedMore,
@@ -20,6 +22,16 @@ pub enum Progress {
     Head(RequestHead),
     /// The whole body that was accepted. The next request may follow.
     Body(Vec<u8>),
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeedMore => f.write_str("NeedMore"),
+            Self::Head(head) => f.debug_tuple("Head").field(head).finish(),
+            Self::Body(body) => write!(f, "Body({} bytes)", body.len()),
+        }
+    }
 }
 
 /// What the reader waits for; deadlines depend on it.

@@ -109,6 +109,7 @@ impl Response {
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         debug_assert!(super::headers::is_token(name));
+        debug_assert!(!matches!(name, "Content-Length" | "Transfer-Encoding" | "Connection" | "Date"));
         let value = value.into();
         let clean = if value.contains(|letter: char| letter.is_control()) {
             Cow::Owned(value.replace(|letter: char| letter.is_control(), " "))
@@ -161,10 +162,17 @@ impl Response {
         for (name, value) in &self.headers {
             append(out, format_args!("{name}: {value}\r\n"));
         }
-        match (keep_alive, to.version) {
-            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11) => {}
+        let stays = match (keep_alive, to.version) {
+            (false, _) => Some("close"),
+            (true, Version::Http10) => Some("keep-alive"),
+            (true, Version::Http11) => None,
+        };
+        // RFC 9110 §7.8: whoever sends `Upgrade` names it in `Connection`.
+        let upgrade = self.headers.iter().any(|(name, _)| *name == "Upgrade").then_some("Upgrade");
+        match (stays, upgrade) {
+            (Some(stays), Some(upgrade)) => append(out, format_args!("Connection: {stays}, {upgrade}\r\n")),
+            (Some(only), None) | (None, Some(only)) => append(out, format_args!("Connection: {only}\r\n")),
+            (None, None) => {}
         }
     }
 }
@@ -278,6 +286,20 @@ mod tests {
         assert!(!text(&Response::new(200), KEEP).contains("Connection"));
         let old = ReplyTo { version: Version::Http10, ..KEEP };
         assert!(text(&Response::new(200), old).contains("\r\nConnection: keep-alive\r\n"));
+    }
+
+    #[test]
+    fn an_offer_to_upgrade_is_named_in_the_one_connection_field() {
+        let response = Response::new(426).header("Upgrade", "websocket");
+        let connection = |to: ReplyTo| {
+            let text = text(&response, to);
+            let lines: Vec<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("Connection: ")).collect();
+            lines.join(" | ")
+        };
+        assert_eq!(connection(KEEP), "Upgrade");
+        assert_eq!(connection(KEEP.closing()), "close, Upgrade");
+        assert_eq!(connection(ReplyTo { version: Version::Http10, ..KEEP }), "keep-alive, Upgrade");
     }
 
     #[test]
