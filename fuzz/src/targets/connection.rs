@@ -41,7 +41,7 @@ pub fn connection(bytes: &[u8]) {
 
 /// What was told to one peer. Replies have their order, and so have events of a lane; which of them comes first
 /// is decided when the socket takes bytes, and what it has not taken when the connection ends is not sent.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Told {
     replies: Vec<String>,
     lanes: BTreeMap<String, Vec<String>>,
@@ -59,10 +59,8 @@ impl Told {
             let (frame, rest) = left.split_at(frame_len(left).min(left.len()));
             left = rest;
             let frame = text(frame);
-            match frame
-                .split_once(r#"{"type":"event","offset":"#)
-                .and_then(|(_, event)| event.split('"').nth(3))
-            {
+            let event = frame.split_once(r#"{"type":"event","offset":"#).map(|(_, event)| event);
+            match event.and_then(|event| event.split('"').nth(3)) {
                 Some(lane) => read.lanes.entry(lane.to_owned()).or_default().push(frame),
                 None => read.replies.push(frame),
             }
@@ -70,19 +68,18 @@ impl Told {
         read
     }
 
+    /// Whether the other was told the same, or in a lane as much of it as was sent before the end.
     fn agrees(&self, other: &Self) -> bool {
         let is_closed = self.replies.last().is_some_and(|last| last.starts_with("\\x88"));
-        let is_begun = |lanes: &Self, of: &Self| {
-            lanes.lanes.iter().all(|(lane, told)| {
-                of.lanes.get(lane).is_none_or(|all| all.starts_with(told)) || told.is_empty()
-            })
-        };
+        let is_begun =
+            |mine: &[String], theirs: &[String]| mine.starts_with(theirs) || theirs.starts_with(mine);
+        let of = |told: &Self, lane| told.lanes.get(lane).cloned().unwrap_or_default();
+        let mut lanes = self.lanes.keys().chain(other.lanes.keys());
         self.replies == other.replies
-            && if is_closed {
-                is_begun(self, other) || is_begun(other, self)
-            } else {
-                self.lanes == other.lanes
-            }
+            && lanes.all(|lane| {
+                let (mine, theirs) = (of(self, lane), of(other, lane));
+                mine == theirs || is_closed && is_begun(&mine, &theirs)
+            })
     }
 }
 
