@@ -1,7 +1,7 @@
 # What a person and CI run here. The work is done by scripts/, one for each thing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench abuse conformance simulate fuzz prepare
+.PHONY: help run test lint bench load abuse conformance simulate mutants fuzz prepare
 
 # Seeds of the simulator.
 SEEDS ?=
@@ -25,6 +25,10 @@ lint: prepare ## Format, clippy, documentation and dependencies
 
 bench: ## Benches of the core; ARGS narrows them, as in ARGS=matching
 	cargo bench --package tidings-benches --benches -- $(ARGS)
+
+load: ## Fan-out beside the bare loops, a line of JSON a run; ARGS as in `--only 'fan-out W=64'`
+	cargo build --release --package tidings-mio --package tidings-benches --bins
+	target/release/tidings-load run benches/scenarios/fan-out.toml $(ARGS)
 
 conformance: prepare ## PROTOCOL over real sockets; ARGS as in `--section 5`
 	scripts/conformance $(ARGS)

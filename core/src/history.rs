@@ -229,3 +229,111 @@ impl History {
         oldest.map(|entry| entry.appended).min().map(|appended| appended + self.settings.age)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Catalog, Defaults};
+    use crate::time::UnixTime;
+
+    const SETTINGS: HistorySettings =
+        HistorySettings { events: 6, bytes: 8_000, age: Duration::from_millis(100) };
+
+    fn entry(catalog: &Catalog, offset: u64, priority: Priority, padding: usize, at: Instant) -> Entry {
+        let json = serde_json::json!({
+            "type": "user.login", "priority": priority.as_str(),
+            "data": {"userId": "u", "timestamp": "2026-01-31T08:00:00Z", "pad": "x".repeat(padding)},
+        });
+        let defaults = Defaults { id: "e", source: "/t", time: UnixTime::from_secs(0) };
+        let event = catalog.parse(&json.to_string(), &defaults).unwrap();
+        let frame = Frame::text(event.json());
+        let record = Arc::new(Record { publisher: "p".into(), event, accepted: at });
+        Entry { offset: Offset::new(offset).unwrap(), record, frame, appended: at }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append { lane: usize, padding: usize, hole: u64 },
+        Pass(u64),
+        Expire(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..4usize, 0..2_000usize, 1..4u64)
+                .prop_map(|(lane, padding, hole)| Step::Append { lane, padding, hole }),
+            1 => (0..80u64).prop_map(Step::Pass),
+            1 => (0..5usize).prop_map(Step::Expire),
+        ]
+    }
+
+    /// Holds a lane against the list of all that was ever appended to it.
+    fn check(history: &History, lane: Priority, all: &[(Offset, usize)]) {
+        let window = history.lane(lane);
+        let first = usize::try_from(window.first()).unwrap();
+        let held = &all[first..];
+        assert_eq!((window.end(), window.len()), (all.len() as u64, held.len()));
+        assert_eq!(window.bytes(), held.iter().map(|(_, cost)| cost).sum::<usize>());
+        assert!(window.len() <= SETTINGS.events);
+        assert!(window.bytes() <= SETTINGS.bytes || window.len() == 1, "one event is kept, however large");
+        let evicted = first.checked_sub(1).map_or(Offset::ZERO, |last| all[last].0);
+        assert_eq!(window.evicted(), evicted, "a gap ends at the newest that is gone");
+        for (seq, (offset, _)) in (0_u64..).zip(all) {
+            let found = window.get(seq).map(|entry| entry.offset);
+            assert_eq!(found, (window.first() <= seq).then_some(*offset));
+            let above = held.iter().position(|(other, _)| offset < other).unwrap_or(held.len());
+            assert_eq!(window.seq_above(*offset), window.first() + above as u64);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_lane_holds_the_newest_that_its_bounds_allow_and_says_what_is_gone(
+            steps in prop::collection::vec(step(), 0..60)
+        ) {
+            let catalog = Catalog::builtin();
+            let mut history = History::new(SETTINGS);
+            history.open(Epoch::new("e").unwrap(), Offset::ZERO);
+            let mut now = Instant::ZERO;
+            let mut all: [Vec<(Offset, usize)>; 4] = Default::default();
+            let mut end = 0;
+            for step in steps {
+                match step {
+                    Step::Append { lane, padding, hole } => {
+                        end += hole;
+                        let entry = entry(&catalog, end, Priority::ALL[lane], padding, now);
+                        all[lane].push((entry.offset, cost(&entry)));
+                        prop_assert_eq!(history.append(entry), all[lane].len() as u64 - 1);
+                    }
+                    Step::Pass(millis) => now = now + Duration::from_millis(millis),
+                    Step::Expire(max) => {
+                        let before = history.len();
+                        let more = history.expire(now, max);
+                        prop_assert!(before - history.len() <= max);
+                        let due = history.next_expiry().is_some_and(|at| at <= now);
+                        prop_assert_eq!(more, due);
+                    }
+                }
+                prop_assert_eq!(history.end().get(), end);
+                for (lane, all) in Priority::ALL.into_iter().zip(&all) {
+                    check(&history, lane, all);
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "offsets ascend strictly")]
+    fn an_offset_that_does_not_ascend_is_the_shells_fault() {
+        let catalog = Catalog::builtin();
+        let mut history = History::new(SETTINGS);
+        history.open(Epoch::new("e").unwrap(), Offset::ZERO);
+        for _ in 0..2 {
+            history.append(entry(&catalog, 1, Priority::Low, 0, Instant::ZERO));
+        }
+    }
+}

@@ -51,7 +51,7 @@ use connection::{AddressKey, Connection, Exchange, Outbox, Phase, Step};
 use grants::Allowed;
 use names::Names;
 use publish::{Append, PublishId, Publishing};
-use shared::{Connections, Outputs};
+use shared::{Connections, Outputs, State};
 
 pub use delivery::Transmit;
 pub use metrics::metrics;
@@ -200,6 +200,7 @@ impl Hub {
 
     /// Takes one input at `now`. The monotonic clock never goes back; the wall clock may.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.count_delivered();
         self.now = Now { instant: now.instant.max(self.now.instant), unix: now.unix };
         match input {
             Input::Accepted { conn, peer } => self.accepted(conn, peer),
@@ -218,7 +219,7 @@ impl Hub {
             Input::Drain => self.drain(),
             Input::Stop => self.stop(),
             Input::Timeout => self.on_timeout(),
-            Input::TurnTook(took) => self.stats.turns.record(took),
+            Input::TurnTook(took) => self.stats.turns.record(took, 1),
             Input::Succeeds(counted) => {
                 self.stats = *counted;
                 self.stats.hubs_given_up += 1;
@@ -233,7 +234,7 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// What was counted so far.
+    /// What was counted up to the last input.
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
@@ -280,6 +281,7 @@ impl Hub {
                 counted: Some(address),
                 overload,
             })),
+            state: State::Http,
             outbox: Outbox::default(),
             lanes: LanesId::default(),
             pending: false,

@@ -25,11 +25,11 @@ impl Histogram {
         Self { counts: [0; Self::BOUNDS_US.len() + 1], sum_us: 0 }
     }
 
-    /// Counts one duration.
-    pub fn record(&mut self, duration: Duration) {
+    /// Counts a duration that came up `times` times.
+    pub fn record(&mut self, duration: Duration, times: u64) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.counts[Self::BOUNDS_US.partition_point(|bound| *bound < micros)] += 1;
-        self.sum_us = self.sum_us.saturating_add(micros);
+        self.counts[Self::BOUNDS_US.partition_point(|bound| *bound < micros)] += times;
+        self.sum_us = self.sum_us.saturating_add(micros.saturating_mul(times));
     }
 
     /// Every bucket as (upper bound in microseconds, count up to it); the last bound is none.
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn buckets_are_cumulative_and_their_bounds_included() {
         let mut histogram = Histogram::new();
-        [50, 51, 20_000_000].map(Duration::from_micros).iter().for_each(|took| histogram.record(*took));
+        [50, 51, 20_000_000].map(Duration::from_micros).iter().for_each(|took| histogram.record(*took, 1));
         let buckets: Vec<_> = histogram.cumulative().collect();
         assert_eq!(buckets[0], (Some(50), 1));
         assert_eq!(buckets[1], (Some(100), 2));

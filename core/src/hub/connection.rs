@@ -16,6 +16,7 @@ use crate::wire::http::{Phase as ReadPhase, ReplyTo, RequestReader, StreamFramin
 use super::publish::PublishId;
 use super::request::Accepted;
 use super::scan::Scan;
+use super::shared::State;
 
 /// One connection, whatever it speaks.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) peer: Peer,
     pub(super) phase: Phase,
+    /// What the phase is counted as. It stands here so that a delivery need not fetch the session.
+    pub(super) state: State,
     pub(super) outbox: Outbox,
     pub(super) lanes: LanesId,
     /// The shell has been told to poll and has not yet been given nothing.
@@ -177,14 +180,17 @@ pub(super) struct Subscription {
 }
 
 impl Connection {
-    /// Takes note of how much of what it was offered the kernel took. Only of a peer that is behind is that a
-    /// sign of life: what a buffer with room takes for one that is gone is none.
+    /// Takes note of how much of what it was offered the kernel took. That is a sign of life only of a peer that
+    /// is behind, since a buffer with room takes bytes for one that is gone too; a stream's reader has no other.
     pub(super) fn taken(&mut self, now: Instant, written: usize, offered: usize) {
         let whole = written == offered;
         if 0 < written && (self.behind || !whole) {
             self.took = now;
         }
         self.behind = !whole;
+        if whole && self.session().is_some_and(Session::is_stream) {
+            self.heard = now;
+        }
     }
 
     pub(super) fn session(&self) -> Option<&Session> {

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::connection::{Connection, Phase, Session, Transport};
+use super::connection::{Connection, Phase, Transport};
+use super::shared::State;
 use super::{Hub, shared};
 use crate::event::Priority;
 use crate::history::{Entry, History, Record};
 use crate::lanes::{Counts, Gap, Looked, Settled, Source, Staged};
 use crate::output::Output;
 use crate::protocol::{ConnId, Epoch, GapReason, Offset, PerLane, ServerMessage, event_payload};
+use crate::stats::Stats;
+use crate::time::Now;
 use crate::wire::http::sse;
 use crate::wire::{Frame, text_into};
 
@@ -100,10 +103,10 @@ impl Hub {
     /// before it writes, [`Input::Timeout`](crate::Input::Timeout) if there is no other.
     #[must_use]
     pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
-        let (settled, staged) = match self.connections.get(conn)?.session().map(Session::is_stream) {
-            None => (Settled::Ready, Staged::NOTHING),
-            Some(true) => (self.encode_stream(conn, budget.min(STREAM_AHEAD)), Staged::NOTHING),
-            Some(false) => self.stage(conn, budget),
+        let (settled, staged) = match self.connections.get(conn)?.state {
+            State::Http | State::Closing => (Settled::Ready, Staged::NOTHING),
+            State::Stream => (self.encode_stream(conn, budget.min(STREAM_AHEAD)), Staged::NOTHING),
+            State::WebSocket => self.stage(conn, budget),
         };
         let connection = self.connections.get_mut(conn)?;
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
@@ -130,12 +133,17 @@ impl Hub {
         }
         let settled = self.settle(conn);
         let room = room(self);
-        match self.connections.get(conn) {
-            Some(connection) if 0 < room => {
-                (settled, self.lanes.stage(connection.lanes, &self.history, room))
-            }
-            _ => (settled, Staged::NOTHING),
+        if room == 0 {
+            return (settled, Staged::NOTHING);
         }
+        (settled, self.choose(conn, room))
+    }
+
+    fn choose(&mut self, conn: ConnId, room: usize) -> Staged {
+        let Self { connections, lanes, history, stats, now, .. } = self;
+        let Some(connection) = connections.get(conn) else { return Staged::NOTHING };
+        let handed = |lane, seq, times| count(stats, history, *now, lane, seq, times);
+        lanes.stage(connection.lanes, &*history, room, handed)
     }
 
     /// Tells the shell, once, that a connection has something to send.
@@ -233,22 +241,18 @@ impl Hub {
     }
 
     fn is_stream(&self, conn: ConnId) -> bool {
-        self.connections.get(conn).and_then(Connection::session).is_some_and(Session::is_stream)
+        self.connections.get(conn).is_some_and(|connection| connection.state == State::Stream)
     }
 
     /// Encodes the next events of a stream, once everything encoded before is written.
     fn encode_stream(&mut self, conn: ConnId, budget: usize) -> Settled {
-        let now = self.now.instant;
-        let Some(connection) = self.connections.get_mut(conn) else { return Settled::Ready };
-        if !connection.outbox.is_empty() {
+        if self.connections.get(conn).is_none_or(|connection| !connection.outbox.is_empty()) {
             return Settled::Ready;
         }
-        // A reader of a stream says nothing; that it has taken everything is its sign of life.
-        connection.heard = now;
         let settled = self.settle(conn);
         let Some(connection) = self.connections.get(conn) else { return settled };
         let lanes = connection.lanes;
-        let staged = self.lanes.stage(lanes, &self.history, budget);
+        let staged = self.choose(conn, budget);
         let chosen: Vec<(Priority, u64)> = self.lanes.chosen(staged).collect();
         let mut position = self.lanes.position(lanes, &self.history);
         for (lane, seq) in chosen {
@@ -328,15 +332,24 @@ impl Hub {
     }
 
     fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {
-        let now = self.now.instant;
-        let Self { connections, lanes, history, stats, .. } = self;
+        let Self { connections, lanes, history, stats, now, .. } = self;
         let Some(connection) = connections.get_mut(conn) else { return Counts::default() };
-        lanes.commit(&mut connection.lanes, &*history, staged, written, |lane, seq| {
-            let entry = entry(history, lane, seq);
-            stats.delivered[entry.record.event.type_id().index()][lane] += 1;
-            stats.latency.record(now.since(entry.record.accepted));
-        })
+        let handed = |lane, seq, times| count(stats, history, *now, lane, seq, times);
+        lanes.commit(&mut connection.lanes, &*history, staged, written, handed)
     }
+
+    /// Counts what was handed over since the last input, before time moves on and history forgets it.
+    pub(super) fn count_delivered(&mut self) {
+        let Self { lanes, history, stats, now, .. } = self;
+        lanes.tell(|lane, seq, times| count(stats, history, *now, lane, seq, times));
+    }
+}
+
+/// Counts an event that was handed over `times` times.
+fn count(stats: &mut Stats, history: &History, now: Now, lane: Priority, seq: u64, times: u32) {
+    let record = &entry(history, lane, seq).record;
+    stats.delivered[record.event.type_id().index()][lane] += u64::from(times);
+    stats.latency.record(now.instant.since(record.accepted), u64::from(times));
 }
 
 /// A position as an event stream's id has it: `epoch.critical.high.normal.low`.

@@ -71,7 +71,7 @@ impl Connections {
             self.slots.resize_with(slot + 1, || None);
         }
         assert!(self.slots[slot].is_none(), "a shell names a connection with a free slot");
-        self.census[State::of(&connection.phase) as usize] += 1;
+        self.census[connection.state as usize] += 1;
         self.slots[slot] = Some(connection);
         self.len += 1;
     }
@@ -84,10 +84,12 @@ impl Connections {
     /// Puts a connection into another phase and gives the one that it leaves.
     pub(super) fn enter(&mut self, conn: ConnId, phase: Phase) -> Option<Phase> {
         let entered = State::of(&phase);
-        let left = std::mem::replace(&mut self.get_mut(conn)?.phase, phase);
+        let connection = self.get_mut(conn)?;
+        let left = std::mem::replace(&mut connection.state, entered);
+        let phase = std::mem::replace(&mut connection.phase, phase);
         self.census[entered as usize] += 1;
-        self.census[State::of(&left) as usize] -= 1;
-        Some(left)
+        self.census[left as usize] -= 1;
+        Some(phase)
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Connection> {
@@ -113,7 +115,7 @@ impl Connections {
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
-        let state = State::of(&self.get(conn)?.phase);
+        let state = self.get(conn)?.state;
         self.census[state as usize] -= 1;
         self.len -= 1;
         self.slots[conn.slot()].take()

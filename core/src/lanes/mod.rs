@@ -120,8 +120,30 @@ struct InFlight {
     sent: usize,
 }
 
+/// Which lanes may have something to do. The others are as [`Lane::LIVE`], and need not be fetched from memory.
+#[derive(Clone, Copy, Debug)]
+struct Busy(u8);
+
+impl Busy {
+    const NONE: Self = Self(0);
+
+    const fn add(&mut self, lane: Priority) {
+        self.0 |= 1 << lane as u8;
+    }
+
+    const fn has(self, lane: Priority) -> bool {
+        self.0 & (1 << lane as u8) != 0
+    }
+
+    /// The lanes, most urgent first.
+    fn iter(self) -> impl Iterator<Item = Priority> {
+        Priority::ALL.into_iter().filter(move |lane| self.has(*lane))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct State {
+    busy: Busy,
     lanes: [Lane; 4],
     in_flight: Option<InFlight>,
     /// Virtual finishing times of `high`, `normal`, `low`: the smallest goes next.
@@ -129,15 +151,23 @@ struct State {
 }
 
 impl State {
-    const FRESH: Self = Self { lanes: [Lane::LIVE; 4], in_flight: None, clock: [0; 3] };
+    const FRESH: Self = Self { busy: Busy::NONE, lanes: [Lane::LIVE; 4], in_flight: None, clock: [0; 3] };
 
     fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.lanes.iter().all(Lane::is_idle)
+        self.in_flight.is_none() && self.busy.iter().all(|lane| self.lanes[lane as usize].is_idle())
     }
 
     /// Whether nothing of the other lanes may be chosen: history may still hold a critical event to send.
     const fn critical_only(&self) -> bool {
-        self.lanes[Priority::Critical as usize].cursor.is_some()
+        self.busy.has(Priority::Critical) && self.lanes[Priority::Critical as usize].cursor.is_some()
+    }
+
+    /// Makes the state as good as new, once it is idle.
+    fn clear(&mut self) {
+        for lane in self.busy.iter() {
+            self.lanes[lane as usize] = Lane::LIVE;
+        }
+        (self.busy, self.clock) = (Busy::NONE, [0; 3]);
     }
 }
 
@@ -236,6 +266,7 @@ impl Lanes {
     pub fn push(&mut self, id: &mut LanesId, lane: Priority, seq: u64, source: &impl Source) {
         let index = self.take(id);
         let (state, nodes) = (&mut self.states[index], &mut self.nodes);
+        state.busy.add(lane);
         let entry = &mut state.lanes[lane as usize];
         if entry.cursor.is_some() || entry.queue.last(nodes) == Some(seq) {
             return;
@@ -258,6 +289,7 @@ impl Lanes {
     pub fn resume(&mut self, id: &mut LanesId, lane: Priority, after: Offset, source: &impl Source) {
         let index = self.take(id);
         let seq = source.seq_above(lane, after);
+        self.states[index].busy.add(lane);
         let entry = &mut self.states[index].lanes[lane as usize];
         debug_assert!(entry.is_idle(), "a connection resumes before anything else");
         entry.passed = after;
@@ -313,6 +345,9 @@ impl Lanes {
         let mut settled = Settled::Ready;
         let mut left = self.settings.scan;
         for (priority, sharers) in Priority::ALL.into_iter().zip([1, 3, 2, 1]) {
+            if !self.states[index].busy.has(priority) {
+                continue;
+            }
             self.drop_evicted(index, priority, source, gaps);
             left -= self.refill(index, priority, source, left.div_ceil(sharers), &mut look);
             let lane = &self.states[index].lanes[priority as usize];
@@ -437,7 +472,7 @@ impl Lanes {
         let Some(slot) = id.0 else { return };
         let state = &mut self.states[slot.get() as usize - 1];
         if state.is_idle() {
-            *state = State::FRESH;
+            state.clear();
             self.free.push(slot.get());
             *id = LanesId(None);
         }

@@ -32,6 +32,8 @@ struct Plan {
     chosen: Vec<Segment>,
     clock_after: [u64; 3],
     frames: u32,
+    /// Connections that took all of it and of which `handed` has not been told yet.
+    served: u32,
     /// The only frame of a plan of one, which needs no gathering.
     single: Option<Frame>,
     bytes: Vec<u8>,
@@ -42,12 +44,14 @@ struct Plan {
 pub(super) struct PlanCache {
     plans: [Plan; PLANS],
     next: usize,
+    /// Some plan was served since `handed` was told.
+    untold: bool,
     weights: [u32; 3],
 }
 
 impl PlanCache {
     pub(super) fn new(weights: [u32; 3]) -> Self {
-        Self { plans: Default::default(), next: 0, weights }
+        Self { plans: Default::default(), next: 0, untold: false, weights }
     }
 }
 
@@ -73,12 +77,20 @@ impl Staged {
 
 impl Lanes {
     /// Chooses what goes next, up to about `budget` bytes and at least one frame. Changes nothing that a
-    /// client could see. While `critical` catches up nothing of the other lanes is chosen.
-    pub(crate) fn stage(&mut self, id: LanesId, source: &impl Source, budget: usize) -> Staged {
+    /// client could see. While `critical` catches up nothing of the other lanes is chosen. `handed` is as for
+    /// [`tell`](Self::tell).
+    pub(crate) fn stage(
+        &mut self,
+        id: LanesId,
+        source: &impl Source,
+        budget: usize,
+        mut handed: impl FnMut(Priority, u64, u32),
+    ) -> Staged {
         let Some(index) = index(id) else { return Staged::NOTHING };
         let state = &self.states[index];
-        let may_go = if state.critical_only() { &state.lanes[..1] } else { &state.lanes[..] };
-        if may_go.iter().all(|lane| lane.queue.is_empty()) {
+        let may_go = |lane| lane == Priority::Critical || !state.critical_only();
+        let is_empty = |lane: Priority| state.lanes[lane as usize].queue.is_empty();
+        if state.busy.iter().filter(|lane| may_go(*lane)).all(is_empty) {
             return Staged::NOTHING;
         }
         let cache = &mut self.plans;
@@ -86,6 +98,7 @@ impl Lanes {
         let slot = found.unwrap_or_else(|| {
             let slot = cache.next;
             cache.next = (slot + 1) % PLANS;
+            cache.plans[slot].tell(&mut handed);
             cache.plans[slot].make(state, &self.nodes, budget, cache.weights, source);
             slot
         });
@@ -102,20 +115,28 @@ impl Lanes {
     /// The frames of a plan in order, as (lane, sequence number).
     pub(crate) fn chosen(&self, staged: Staged) -> impl Iterator<Item = (Priority, u64)> + '_ {
         let segments = staged.plan.map_or(&[][..], |slot| &self.plans.plans[usize::from(slot)].chosen);
-        segments.iter().flat_map(|segment| {
-            (segment.run.start..segment.run.start + u64::from(segment.run.len)).map(|seq| (segment.lane, seq))
-        })
+        segments
+            .iter()
+            .flat_map(|segment| (segment.run.start..segment.run.end()).map(|seq| (segment.lane, seq)))
+    }
+
+    /// Tells which frames were handed over, and how often since it was last told: those that a group of
+    /// connections took whole are counted as one, not for each of them.
+    pub(crate) fn tell(&mut self, mut handed: impl FnMut(Priority, u64, u32)) {
+        if std::mem::take(&mut self.plans.untold) {
+            self.plans.plans.iter_mut().for_each(|plan| plan.tell(&mut handed));
+        }
     }
 
     /// Takes note that the kernel took `written` bytes of [`slices`](Self::slices), in order. `handed` is
-    /// told of every frame of which the first byte was taken.
+    /// told at once of frames of a plan that was taken in part; of the others, [`tell`](Self::tell) does.
     pub(crate) fn commit(
         &mut self,
         id: &mut LanesId,
         source: &impl Source,
         staged: Staged,
         mut written: usize,
-        mut handed: impl FnMut(Priority, u64),
+        mut handed: impl FnMut(Priority, u64, u32),
     ) -> Counts {
         let Some(index) = index(*id) else { return Counts::default() };
         let mut counts = Counts { frames: 0, bytes: written };
@@ -131,8 +152,9 @@ impl Lanes {
         if let Some(slot) = staged.plan
             && 0 < written
         {
-            let plan = &self.plans.plans[usize::from(slot)];
+            let plan = &mut self.plans.plans[usize::from(slot)];
             let state = &mut self.states[index];
+            self.plans.untold = true;
             let popped =
                 plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
             self.waiting -= u64::from(popped);
@@ -153,7 +175,7 @@ impl Plan {
             return false;
         }
         let mut key = self.key.iter();
-        for lane in Priority::ALL {
+        for lane in state.busy.iter() {
             for run in state.lanes[lane as usize].queue.runs(nodes) {
                 if key.next() != Some(&Segment { lane, run }) {
                     return false;
@@ -193,11 +215,11 @@ impl Plan {
         source: &impl Source,
     ) {
         self.chosen.clear();
-        self.frames = 0;
+        (self.frames, self.served) = (0, 0);
         let mut clock = state.clock;
         let mut ahead = Priority::ALL.map(|lane| {
             let runs = state.lanes[lane as usize].queue.runs(nodes);
-            runs.flat_map(|run| run.start..run.start + u64::from(run.len)).peekable()
+            runs.flat_map(|run| run.start..run.end()).peekable()
         });
         let mut bytes = 0;
         loop {
@@ -222,7 +244,7 @@ impl Plan {
         self.frames += 1;
         if let Some(last) = self.chosen.last_mut()
             && last.lane == lane
-            && last.run.start + u64::from(last.run.len) == seq
+            && last.run.end() == seq
         {
             last.run.len += 1;
             return;
@@ -238,7 +260,7 @@ impl Plan {
             return;
         }
         for segment in &self.chosen {
-            for seq in segment.run.start..segment.run.start + u64::from(segment.run.len) {
+            for seq in segment.run.start..segment.run.end() {
                 self.bytes.extend_from_slice(source.frame(segment.lane, seq).bytes());
             }
         }
@@ -248,30 +270,36 @@ impl Plan {
         self.single.as_ref().map_or(&self.bytes, Frame::bytes)
     }
 
+    fn tell(&mut self, handed: &mut impl FnMut(Priority, u64, u32)) {
+        let times = std::mem::take(&mut self.served);
+        for Segment { lane, run } in self.chosen.iter().filter(|_| 0 < times) {
+            (run.start..run.end()).for_each(|seq| handed(*lane, seq, times));
+        }
+    }
+
     /// Pops what `written` bytes cover; a frame covered in part becomes the one in flight.
     fn commit(
-        &self,
+        &mut self,
         state: &mut State,
         nodes: &mut NodePool,
         weights: [u32; 3],
         source: &impl Source,
         mut written: usize,
-        handed: &mut impl FnMut(Priority, u64),
+        handed: &mut impl FnMut(Priority, u64, u32),
     ) -> u32 {
         if written == self.bytes().len() {
             for segment in &self.chosen {
                 let lane = &mut state.lanes[segment.lane as usize];
                 lane.queue.pop(nodes, segment.run.len);
-                let last = segment.run.start + u64::from(segment.run.len) - 1;
-                lane.passed = source.offset(segment.lane, last);
-                (segment.run.start..=last).for_each(|seq| handed(segment.lane, seq));
+                lane.passed = source.offset(segment.lane, segment.run.end() - 1);
             }
+            self.served += 1;
             state.clock = self.clock_after;
             return self.frames;
         }
         let mut popped = 0;
         for segment in &self.chosen {
-            for seq in segment.run.start..segment.run.start + u64::from(segment.run.len) {
+            for seq in segment.run.start..segment.run.end() {
                 if written == 0 {
                     return popped;
                 }
@@ -279,7 +307,7 @@ impl Plan {
                 let lane = &mut state.lanes[segment.lane as usize];
                 lane.queue.pop(nodes, 1);
                 lane.passed = source.offset(segment.lane, seq);
-                handed(segment.lane, seq);
+                handed(segment.lane, seq, 1);
                 popped += 1;
                 let len = frame.bytes().len();
                 let waiting = [0, 1, 2, 3].map(|lane: usize| !state.lanes[lane].queue.is_empty());

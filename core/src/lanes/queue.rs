@@ -14,7 +14,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn end(self) -> u64 {
+    /// The number after the last.
+    pub(super) fn end(self) -> u64 {
         self.start + u64::from(self.len)
     }
 }

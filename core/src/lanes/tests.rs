@@ -145,14 +145,18 @@ impl Client {
             assert!(gap.after < gap.until, "a gap is not empty: {gap:?}");
             self.gaps.push(gap);
         }
-        let staged = lanes.stage(self.id, log, budget);
+        let mut told = 0;
+        let staged = lanes.stage(self.id, log, budget, |_, _, times| told += times);
         self.check_chosen(lanes, log, &staged);
+        let mut handed: Vec<(Priority, u64)> = lanes.chosen(staged).collect();
         let slices = lanes.slices(self.id, staged).map(<[u8]>::to_vec);
         let all = slices.concat();
         let written = all.len() * usize::from(take) / 255;
-        let mut handed = Vec::new();
-        let counts = lanes.commit(&mut self.id, log, staged, written, |lane, seq| handed.push((lane, seq)));
-        assert_eq!((counts.frames as usize, counts.bytes), (handed.len(), written));
+        let counts = lanes.commit(&mut self.id, log, staged, written, |_, _, times| told += times);
+        assert_eq!(counts.bytes, written);
+        lanes.tell(|_, _, times| told += times);
+        assert_eq!(told, counts.frames, "every frame of which a byte was taken is told, once");
+        handed.truncate(counts.frames as usize);
         for (lane, seq) in handed {
             let got = &mut self.got[lane as usize];
             assert!(got.last().is_none_or(|last| *last < seq), "in order and once");
@@ -394,7 +398,7 @@ fn critical_overtakes_everything_but_the_frame_begun() {
     assert_eq!(client.got.each_ref().map(Vec::len), [0, 1, 0, 0], "half of the first frame is taken");
     let seq = log.append(Priority::Critical, 5, None, [true; 2]);
     lanes.push(&mut client.id, Priority::Critical, seq, &log);
-    let staged = lanes.stage(client.id, &log, 1000);
+    let staged = lanes.stage(client.id, &log, 1000, |_, _, _| {});
     let order: Vec<Priority> = lanes.chosen(staged).map(|(lane, _)| lane).collect();
     assert_eq!(order, [Priority::Critical, Priority::Low, Priority::Low]);
     drain(&mut client, &mut lanes, &log);
@@ -457,7 +461,7 @@ fn connections_with_equal_queues_are_served_from_the_same_bytes() {
     }
     lanes.push(&mut ids[2], Priority::High, 0, &log);
     let bytes = |lanes: &mut Lanes, id| {
-        let staged = lanes.stage(id, &log, 4096);
+        let staged = lanes.stage(id, &log, 4096, |_, _, _| {});
         lanes.slices(id, staged)[1].as_ptr()
     };
     let first = bytes(&mut lanes, ids[0]);
@@ -468,6 +472,25 @@ fn connections_with_equal_queues_are_served_from_the_same_bytes() {
         log.frame(Priority::High, 0).bytes().as_ptr(),
         "one frame is not copied"
     );
+}
+
+#[test]
+fn what_a_group_took_is_told_once_with_its_number() {
+    let (mut lanes, mut log) = (lanes_with(settings()), Log::default());
+    let mut ids = [LanesId::default(); 3];
+    for _ in 0..2 {
+        let seq = log.append(Priority::Normal, 20, None, [true; 2]);
+        ids.iter_mut().for_each(|id| lanes.push(id, Priority::Normal, seq, &log));
+    }
+    for id in &mut ids {
+        let staged = lanes.stage(*id, &log, 4096, |_, _, _| {});
+        let all = lanes.slices(*id, staged)[1].len();
+        lanes.commit(id, &log, staged, all, |_, _, _| panic!("a plan taken whole is told later"));
+    }
+    let mut told = Vec::new();
+    lanes.tell(|lane, seq, times| told.push((lane, seq, times)));
+    lanes.tell(|_, _, _| panic!("nothing is told twice"));
+    assert_eq!(told, [(Priority::Normal, 0, 3), (Priority::Normal, 1, 3)]);
 }
 
 #[test]

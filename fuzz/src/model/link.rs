@@ -46,9 +46,12 @@ pub(super) struct Link {
     pieces: Vec<u8>,
     accepted: Instant,
     heard: Instant,
+    /// When the kernel last took bytes of what it could not take at once.
     took: Instant,
+    /// When it last took any.
+    wrote: Instant,
     /// When the kernel's buffer was last full.
-    pub(super) blocked: bool,
+    blocked: bool,
     /// What was last written had to wait for its turn.
     held: bool,
     /// The hub does not read from it.
@@ -75,6 +78,7 @@ impl Link {
             accepted: now,
             heard: now,
             took: now,
+            wrote: now,
             blocked: false,
             held: false,
             paused: false,
@@ -114,6 +118,14 @@ impl Link {
     pub(super) fn appended(&mut self, at: Moment, event: &super::truth::Event) {
         if let Phase::Live(session) = &mut self.phase {
             session.appended(at, event);
+        }
+    }
+
+    /// The kernel's buffer is full, or can take bytes again.
+    pub(super) fn block(&mut self, now: Instant, blocked: bool) {
+        self.blocked = blocked;
+        if blocked && self.wrote == now {
+            self.took = now;
         }
     }
 
@@ -181,7 +193,10 @@ impl Link {
         self.idle = false;
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub });
-        self.took = at.now.instant;
+        self.wrote = at.now.instant;
+        if self.held {
+            self.took = self.wrote;
+        }
         read
     }
 
@@ -364,7 +379,7 @@ impl Link {
         if session.stream {
             return Ok(());
         }
-        let alive = if self.idle { self.heard } else { self.heard.max(self.took) };
+        let alive = self.heard.max(self.took);
         let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
         let heard = !self.paused || !self.idle;
         if heard && alive + timeout + late + slack + LINGER < now {
@@ -449,7 +464,7 @@ fn check_close(
             if good { wrong(Invariant::Legal, "for a good token".to_owned()) } else { Ok(()) }
         }
         4408 if silent < timeout => wrong(Invariant::Alive, format!("for a peer silent for only {silent:?}")),
-        4408 if session.is_owed(cx.truth, cx.hub).is_some() && cx.at.now.instant.since(took) < timeout => {
+        4408 if cx.at.now.instant.since(took) < timeout => {
             wrong(Invariant::Alive, format!("for a peer that takes its backlog, last at {took:?}"))
         }
         4419 => {

@@ -346,9 +346,9 @@ impl Model {
     }
 
     /// The kernel's buffer of this connection is full (`true`), or can take bytes again.
-    pub fn blocked(&mut self, _now: Now, link: LinkId, blocked: bool) {
+    pub fn blocked(&mut self, now: Now, link: LinkId, blocked: bool) {
         if let Some(link) = self.links.get_mut(&link) {
-            link.blocked = blocked;
+            link.block(now.instant, blocked);
         }
     }
 

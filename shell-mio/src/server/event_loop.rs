@@ -40,9 +40,19 @@ pub(super) enum Word {
     /// What a signal asks for.
     #[cfg(test)]
     Asked(Asked),
+    /// How many calls there were.
+    #[cfg(test)]
+    Count(Sender<Calls>),
     /// Panic, as a fault in the hub would.
     #[cfg(test)]
     Sabotage,
+}
+
+/// System calls on connections: what a delivery costs before anything else.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calls {
+    pub(super) reads: u64,
+    pub(super) writes: u64,
 }
 
 /// Tells the loop something from another thread, and wakes it.
@@ -78,6 +88,7 @@ pub(super) struct EventLoop {
     buffer: Vec<u8>,
     reads: VecDeque<ConnId>,
     writes: VecDeque<ConnId>,
+    calls: Calls,
     asked: Option<Asked>,
     over: bool,
     warned: Option<SystemInstant>,
@@ -113,6 +124,7 @@ impl EventLoop {
             log,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
+            calls: Calls::default(),
             asked: None,
             over: false,
             warned: None,
@@ -148,6 +160,8 @@ impl EventLoop {
                 }
             };
         }
+        let Calls { reads, writes } = self.calls;
+        tracing::debug!(reads, writes, "calls on connections");
         tracing::info!("stopped");
         Ok(())
     }
@@ -230,6 +244,8 @@ impl EventLoop {
                 #[cfg(test)]
                 Word::Asked(asked) => self.leave(asked),
                 #[cfg(test)]
+                Word::Count(answer) => drop(answer.send(self.calls)),
+                #[cfg(test)]
                 Word::Sabotage => panic!("a test asked for this panic"),
             }
         }
@@ -307,6 +323,7 @@ impl EventLoop {
             if !socket.readable || socket.paused || socket.ended {
                 continue;
             }
+            self.calls.reads += 1;
             match socket.stream.read(&mut self.buffer) {
                 Ok(0) => {
                     socket.ended = true;
@@ -384,6 +401,7 @@ impl EventLoop {
                 continue;
             };
             let slices = transmit.slices();
+            self.calls.writes += 1;
             let written = match slices {
                 [[], [], only] | [[], only, []] | [only, [], []] => socket.stream.write(only),
                 _ => socket.stream.write_vectored(&slices.map(IoSlice::new)),

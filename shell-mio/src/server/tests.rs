@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tidings_core::wire::client::{self, Handshake, HandshakeRequest};
 use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
 
-use super::event_loop::{EventLoop, Teller, Word};
+use super::event_loop::{Calls, EventLoop, Teller, Word};
 use super::keys::{KeysError, Published};
 use super::signals::Asked;
 use super::{bind, listeners};
@@ -52,6 +52,12 @@ impl Running {
 
     fn sabotage(&self) {
         assert!(self.teller.tell(Word::Sabotage));
+    }
+
+    fn calls(&self) -> Calls {
+        let (answer, calls) = channel();
+        assert!(self.teller.tell(Word::Count(answer)));
+        calls.recv_timeout(PATIENCE).unwrap()
     }
 
     /// Waits until the loop has ended by itself.
@@ -175,6 +181,36 @@ fn token(user: &str) -> String {
 
 const KEYS: &[(&str, &str)] =
     &[("auth.jwt_secret", SECRET), ("auth.api_keys", "[\"the-key-of-the-back-end\"]")];
+
+#[test]
+fn the_events_of_one_turn_reach_each_connection_in_one_write() {
+    // Given subscribers that are caught up.
+    const SUBSCRIBERS: u64 = 20;
+    const EVENTS: u64 = 50;
+    let running = Running::start(KEYS);
+    let mut subscribers: Vec<Client> = (0..SUBSCRIBERS)
+        .map(|number| {
+            let (mut client, _) = Client::connect(running.address, &token(&format!("u{number}")));
+            client.say(&json!({"type": "subscribe", "id": "s", "events": ["content.*"]}));
+            assert_eq!(client.hear().unwrap()["type"], "subscribed");
+            client
+        })
+        .collect();
+    let before = running.calls();
+    // When many events arrive at once.
+    let data = json!({"contentId": "c", "title": "t", "type": "blog", "deletedAt": "2026-01-31T08:00:00Z"});
+    let batch = vec![json!({"type": "content.deleted", "data": data}); usize::try_from(EVENTS).unwrap()];
+    let key = "Authorization: Bearer the-key-of-the-back-end\r\nContent-Type: application/json\r\n";
+    let answer = running.request("POST /v1/events", key, &Value::from(batch).to_string());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for subscriber in &mut subscribers {
+        (0..EVENTS).for_each(|_| assert_eq!(subscriber.hear().unwrap()["type"], "event"));
+    }
+    // Then each has cost one write, and nothing of theirs was read: the rest is the publisher's.
+    let after = running.calls();
+    assert_eq!(after.writes - before.writes, SUBSCRIBERS + 1);
+    assert!(after.reads - before.reads <= 4, "{} reads", after.reads - before.reads);
+}
 
 #[test]
 fn a_panic_in_the_hub_closes_its_connections_with_1011_and_a_new_hub_serves() {

@@ -1,0 +1,49 @@
+//! The bare loops. The publisher sends frames as they are to be delivered, of the size that this
+//! project's server delivers, and the loop hands them on.
+
+use std::env;
+
+use tidings_core::wire::text_into;
+
+use super::{DIGITS, Dialect, Role};
+use crate::limit::Gather;
+use crate::process::{Launch, Place};
+use crate::scenario::Run;
+
+/// What the `event` message adds to the event: `{"type":"event","offset":12345,"lane":"normal","event":}`.
+const ENVELOPE: usize = 56;
+
+pub(super) struct Limit(pub(super) Gather);
+
+impl Dialect for Limit {
+    fn launch(&self, _: &Place, port: u16) -> Launch {
+        let gather = match self.0 {
+            Gather::One => "one",
+            Gather::Sixteen => "sixteen",
+            Gather::All => "all",
+        };
+        Launch {
+            program: env::current_exe().unwrap_or_default(),
+            arguments: ["limit", "--port", &port.to_string(), "--gather", gather].map(str::to_owned).into(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn target(&self, role: Role) -> String {
+        if role == Role::Publisher { "/publish".to_owned() } else { "/".to_owned() }
+    }
+
+    fn hello(&self, _: &Run, _: Role) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn is_ready(&self, _: Role, _: &[u8]) -> bool {
+        true
+    }
+
+    fn publish(&self, out: &mut Vec<u8>, run: &Run, number: usize) {
+        let head = format!(r#"{{"n":"{number:0DIGITS$}","pad":""#);
+        let pad = (run.event_bytes + ENVELOPE).saturating_sub(head.len() + 2);
+        text_into(out, &format!(r#"{head}{}"}}"#, "x".repeat(pad)));
+    }
+}

@@ -1,0 +1,114 @@
+//! This project's server. Events are published over one WebSocket connection whose token allows it: what is
+//! due goes out in one write, so that the publisher costs the server one read a turn.
+
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::json;
+use tidings_core::wire::client::text_into;
+
+use super::{DIGITS, Dialect, Role};
+use crate::process::{Launch, Place};
+use crate::scenario::Run;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Masking costs the server the same with any mask.
+const MASK: [u8; 4] = [0x5a, 0x17, 0xc3, 0x6e];
+
+pub(super) struct Tidings {
+    key: EncodingKey,
+}
+
+impl Tidings {
+    pub(super) fn new() -> Self {
+        Self { key: EncodingKey::from_secret(SECRET.as_bytes()) }
+    }
+
+    fn event(run: &Run, number: usize) -> String {
+        let group = number % run.groups;
+        let lane = run.priorities[number % run.priorities.len()].as_str();
+        let without = |pad: &str| {
+            format!(
+                concat!(
+                    r#"{{"specversion":"1.0","id":"e{number:010}","source":"/load","type":"content.deleted","#,
+                    r#""time":"2026-01-31T08:00:00Z","priority":"{lane}","data":{{"contentId":"c1","title":"t","#,
+                    r#""type":"blog","deletedAt":"2026-01-31T08:00:00Z","g":"g{group}","n":"{number:0digits$}","#,
+                    r#""pad":"{pad}"}}}}"#
+                ),
+                number = number,
+                lane = lane,
+                group = group,
+                digits = DIGITS,
+                pad = pad
+            )
+        };
+        let pad = run.event_bytes.saturating_sub(without("").len());
+        without(&"x".repeat(pad))
+    }
+}
+
+impl Dialect for Tidings {
+    fn launch(&self, place: &Place, port: u16) -> Launch {
+        let own = [
+            ("TIDINGS_LISTEN", format!("127.0.0.1:{port}")),
+            ("TIDINGS_JWT_SECRET", SECRET.to_owned()),
+            // The publisher sends as fast as it can.
+            ("TIDINGS_LIMITS__MESSAGES_PER_S", "1000000".to_owned()),
+            ("TIDINGS_LIMITS__MESSAGES_BURST", "1000000".to_owned()),
+        ];
+        Launch {
+            program: place.tidings.clone().unwrap_or_else(|| super::super::process::beside("tidings")),
+            arguments: vec!["serve".to_owned()],
+            environment: own.into_iter().collect(),
+        }
+    }
+
+    fn target(&self, role: Role) -> String {
+        let (user, grant) = match role {
+            Role::Publisher => ("publisher".to_owned(), json!({"publish": ["*"], "maxPriority": "critical"})),
+            Role::Subscriber(number) => (format!("u{number}"), json!({"subscribe": ["*"]})),
+        };
+        let claims = json!({"sub": user, "exp": 4_102_444_800_u64, "tidings": grant});
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &self.key).unwrap_or_default();
+        format!("/ws?token={token}")
+    }
+
+    fn hello(&self, run: &Run, role: Role) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Role::Subscriber(connection) = role else { return out };
+        if run.groups == 1 {
+            text_into(&mut out, MASK, r#"{"type":"subscribe","id":"s","events":["content.*"]}"#);
+            return out;
+        }
+        for (index, group) in run.groups_of(connection).enumerate() {
+            let id = if index + 1 == run.filters { "s".to_owned() } else { format!("s{index}") };
+            let filter = json!({"g": format!("g{group}")});
+            let message = json!({"type": "subscribe", "id": id, "events": ["content.*"], "filter": filter});
+            text_into(&mut out, MASK, &message.to_string());
+        }
+        out
+    }
+
+    fn is_ready(&self, role: Role, message: &[u8]) -> bool {
+        let word: &[u8] = match role {
+            Role::Publisher => br#""type":"welcome""#,
+            Role::Subscriber(_) => br#""type":"subscribed","id":"s","#,
+        };
+        memchr::memmem::find(message, word).is_some()
+    }
+
+    fn publish(&self, out: &mut Vec<u8>, run: &Run, number: usize) {
+        text_into(out, MASK, &format!(r#"{{"type":"publish","event":{}}}"#, Self::event(run, number)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_bytes_that_the_scenario_asks_for() {
+        let run: Run = toml::from_str("name = 's'\nconnections = 1").unwrap();
+        for number in [0, 7, 1_000_000] {
+            assert_eq!(Tidings::event(&run, number).len(), 300);
+        }
+    }
+}
