@@ -8,6 +8,8 @@ SEEDS ?=
 
 # Further arguments, as in `make run ARGS='--listen 127.0.0.1:9000'`.
 ARGS ?=
+# Seconds for each target of the fuzzer.
+TIME ?= 60
 
 help: ## Lists what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ abuse: prepare ## Attacks at length, 20 s each; ARGS as in `--seconds 60`
 
 simulate: ## A bad network under virtual time; SEEDS as in `SEEDS=0..100000`, ARGS as in `--seed 42 --trace`
 	scripts/simulate $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
+fuzz: ## Fuzzes each target for TIME seconds; ARGS names targets, as in ARGS=token
+	scripts/fuzz $(TIME) $(ARGS)
 
 prepare: ## Installs what the tests need and this machine lacks
 	scripts/prepare

@@ -17,6 +17,7 @@
 //! - [`Socket`]: one connection as bytes, and how many of them it takes.
 //! - [`Client`]: a WebSocket client on a socket. [`Stream`]: one of Server-Sent Events.
 //! - [`Response`]: an answer over HTTP.
+//! - [`targets`]: what a fuzzer runs.
 
 mod client;
 pub mod events;
@@ -27,6 +28,7 @@ mod net;
 pub mod sim;
 mod socket;
 mod stream;
+pub mod targets;
 mod token;
 mod world;
 

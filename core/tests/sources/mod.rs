@@ -89,7 +89,7 @@ fn read(path: &Path) -> Source {
 
 /// Whether a folder holds what tools have made, and not what people wrote.
 fn is_made(path: &Path) -> bool {
-    let by_name = ["node_modules", ".git", "target"].iter().any(|name| path.ends_with(name));
+    let by_name = ["node_modules", ".git", "target", "fuzz/corpus"].iter().any(|name| path.ends_with(name));
     by_name || path.join("CACHEDIR.TAG").exists()
 }
 

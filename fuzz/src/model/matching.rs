@@ -6,19 +6,19 @@ use tidings_core::config::AuthConfig;
 
 /// What a subscription asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Definition {
+pub(crate) struct Definition {
     patterns: Vec<String>,
     filter: Map<String, Value>,
 }
 
 impl Definition {
     /// A definition as messages have it; a filter that is absent lets all pass.
-    pub(super) fn read(events: &Value, filter: &Value) -> Self {
+    pub(crate) fn read(events: &Value, filter: &Value) -> Self {
         Self { patterns: texts(events), filter: filter.as_object().cloned().unwrap_or_default() }
     }
 
     /// Whether it lets an event through.
-    pub(super) fn matches(&self, event: &Value) -> bool {
+    pub(crate) fn matches(&self, event: &Value) -> bool {
         is_of(&self.patterns, event)
             && self.filter.iter().all(|(path, wanted)| passes(event, path, wanted, false))
     }
@@ -26,7 +26,7 @@ impl Definition {
 
 /// One whole of what a token allows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Grant {
+pub(crate) struct Grant {
     subscribe: Vec<String>,
     filter: Map<String, Value>,
 }
@@ -47,11 +47,11 @@ impl Grant {
 
 /// Everything that a token allows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Grants(Vec<Grant>);
+pub(crate) struct Grants(Vec<Grant>);
 
 impl Grants {
     /// What `claims` allow under `config`: their own claim, else their roles, else the default.
-    pub(super) fn of(claims: &Value, config: &AuthConfig) -> Self {
+    pub(crate) fn of(claims: &Value, config: &AuthConfig) -> Self {
         if !claims["tidings"].is_null() {
             return Self(vec![Grant::read(&claims["tidings"])]);
         }
@@ -75,12 +75,12 @@ impl Grants {
     }
 
     /// Whether an event may be handed over.
-    pub(super) fn permit(&self, event: &Value) -> bool {
+    pub(crate) fn permit(&self, event: &Value) -> bool {
         self.0.iter().any(|grant| grant.permits(event))
     }
 
     /// Whether a subscription may name all its patterns.
-    pub(super) fn cover(&self, definition: &Definition) -> bool {
+    pub(crate) fn cover(&self, definition: &Definition) -> bool {
         let within = |wanted: &String, allowed: &String| {
             allowed == "*"
                 || allowed == wanted
@@ -153,7 +153,7 @@ fn equal(a: &Value, b: &Value) -> bool {
 }
 
 /// The key under which an event may replace an older one of its source, where its type is one of `rules`.
-pub(super) fn conflation_key(event: &Value, rules: &[(String, Vec<String>)]) -> Option<String> {
+pub(crate) fn conflation_key(event: &Value, rules: &[(String, Vec<String>)]) -> Option<String> {
     let (_, paths) = rules.iter().find(|(kind, _)| event["type"] == **kind)?;
     let values: Vec<Option<&Value>> = paths
         .iter()

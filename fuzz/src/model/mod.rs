@@ -8,7 +8,7 @@ mod app;
 mod decode;
 mod hub;
 mod link;
-mod matching;
+pub(crate) mod matching;
 mod replies;
 mod session;
 mod tokens;

@@ -1,0 +1,7 @@
+//! Filters, patterns and the index.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tidings_sim::targets;
+
+fuzz_target!(|bytes: &[u8]| targets::filter(bytes));

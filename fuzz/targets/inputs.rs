@@ -1,0 +1,7 @@
+//! A list of inputs into hubs with the model beside them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tidings_sim::targets;
+
+fuzz_target!(|bytes: &[u8]| targets::inputs(bytes));
