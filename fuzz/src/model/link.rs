@@ -46,6 +46,8 @@ pub(super) struct Link {
     pieces: Vec<u8>,
     accepted: Instant,
     heard: Instant,
+    /// When it was heard before that.
+    heard_before: Instant,
     /// When the kernel last took bytes of what it could not take at once.
     took: Instant,
     /// When it last took any.
@@ -77,6 +79,7 @@ impl Link {
             pieces: Vec::new(),
             accepted: now,
             heard: now,
+            heard_before: now,
             took: now,
             wrote: now,
             blocked: false,
@@ -112,7 +115,7 @@ impl Link {
 
     /// Whether it ended with something that nobody saw.
     pub(super) fn is_unsaid(&self) -> bool {
-        !self.idle || !self.told.rest().is_empty()
+        self.corrupted || !self.idle || !self.told.rest().is_empty()
     }
 
     pub(super) fn appended(&mut self, at: Moment, event: &super::truth::Event) {
@@ -134,7 +137,9 @@ impl Link {
     // What the client says
 
     pub(super) fn received(&mut self, at: Moment, hub: &mut HubModel, tokens: &Tokens, bytes: &[u8]) {
-        self.heard = at.now.instant;
+        if self.heard < at.now.instant {
+            (self.heard_before, self.heard) = (self.heard, at.now.instant);
+        }
         if self.corrupted || matches!(self.phase, Phase::Plain) {
             return;
         }
@@ -278,6 +283,8 @@ impl Link {
                 if session.echo == Some(code) {
                     return Ok(());
                 }
+                // What is heard in the moment of a close may have come after it was decided.
+                let heard = if heard == cx.at.now.instant { self.heard_before } else { heard };
                 let silent = cx.at.now.instant.since(heard);
                 return check_close(session, cx, code, rogue, silent, took);
             }

@@ -18,8 +18,9 @@ use super::tokens::Pass;
 use super::truth::{Event, Truth};
 use super::{Invariant, Moment, Violation};
 
-/// Entries of history that a catching-up lane looks at while the others send one budget.
-const SCANNED_A_POLL: usize = 512;
+/// Entries of history, each held against one subscription, that a lane which catches up may look at at least
+/// while the others send one budget.
+const SCANNED_A_POLL: usize = 128;
 /// Bytes that a shell asks for at once, at most.
 const BUDGET_MAX: usize = 64 * 1024;
 
@@ -274,7 +275,8 @@ impl Session {
             };
             let life = cx.truth.life(cx.hub.life);
             let unseen = life.between(self.lanes[other].position, *first);
-            let polls = unseen.iter().filter(|event| event.lane == other).count() / SCANNED_A_POLL;
+            let unseen = unseen.iter().filter(|event| event.lane == other).count();
+            let polls = unseen * self.subscriptions.len() / SCANNED_A_POLL;
             let patience = cx.hub.patience(other) * cx.truth.longest + polls * BUDGET_MAX;
             self.lanes[other].hunger += len;
             if patience < self.lanes[other].hunger {

@@ -14,6 +14,10 @@ use super::scenario::Fault;
 use super::scene::Scene;
 use crate::model::LinkId;
 
+/// Microseconds that a piece is under way at most once the faults have stopped.
+const CALM_LATENCY: u64 = 1_000;
+/// Bytes that arrive at once then, at least.
+const CALM_CHUNK: usize = 4_096;
 /// Bytes that a host's kernel holds until its shell reads them.
 const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Bytes of a heartbeat with its Ping, or of the answer, at most.
@@ -140,8 +144,16 @@ impl Scene<'_> {
     }
 
     fn latency(&self, draw: &mut Draw<'_>) -> Duration {
+        let (least, most) = self.latencies();
+        Duration::from_micros(draw.range(least, most))
+    }
+
+    /// How long a piece is under way, in microseconds: never long once the faults have stopped, since a network
+    /// that is slower than what is sent lets nobody catch up.
+    fn latencies(&self) -> (u64, u64) {
         let network = &self.settings.network;
-        Duration::from_micros(draw.range(network.latency_min, network.latency_max))
+        let bound = if self.calm { CALM_LATENCY } else { u64::MAX };
+        (network.latency_min.min(bound), network.latency_max.min(bound))
     }
 
     pub(crate) fn link(&mut self, id: LinkId) -> &mut Link {
@@ -264,14 +276,14 @@ impl Scene<'_> {
 
     pub(crate) fn schedule_up(&mut self, id: LinkId) {
         let now = self.now;
-        let network = &self.settings.network;
+        let (least, most) = self.latencies();
         let link = &mut self.links[id.0 as usize];
         let waits = !link.up.is_empty() || link.up_ended && !link.ended;
         if link.up_scheduled || !waits || RECEIVE_BUFFER <= link.inbox.len() {
             return;
         }
         link.up_scheduled = true;
-        let latency = Duration::from_micros(link.draw.range(network.latency_min, network.latency_max));
+        let latency = Duration::from_micros(link.draw.range(least, most));
         let until = link.silent.unwrap_or(Instant::ZERO);
         if until < Instant::from_micros(u64::MAX) {
             self.queue.push(until.max(now) + latency, Due::Up(id));
@@ -335,12 +347,12 @@ impl Scene<'_> {
 
     pub(crate) fn schedule_down(&mut self, id: LinkId) {
         let now = self.now;
-        let network = &self.settings.network;
+        let (least, most) = self.latencies();
         let link = &mut self.links[id.0 as usize];
         if link.down_scheduled || !(link.finished || link.refused || !link.down.is_empty()) {
             return;
         }
-        let latency = Duration::from_micros(link.draw.range(network.latency_min, network.latency_max));
+        let latency = Duration::from_micros(link.draw.range(least, most));
         let until = link.stalled.unwrap_or(Instant::ZERO);
         if until < Instant::from_micros(u64::MAX) {
             link.down_scheduled = true;
@@ -350,7 +362,8 @@ impl Scene<'_> {
 
     /// A piece arrives at the peer: its bytes, and what it learns behind them.
     pub(crate) fn arrive_down(&mut self, id: LinkId) -> (Vec<u8>, Option<Word>) {
-        let (chunk, split) = (self.settings.network.chunk, self.rate(Fault::Split));
+        let least = if self.calm { CALM_CHUNK } else { 1 };
+        let (chunk, split) = (self.settings.network.chunk.max(least), self.rate(Fault::Split));
         let link = &mut self.links[id.0 as usize];
         link.down_scheduled = false;
         if link.stalled.is_some_and(|until| self.now < until) {

@@ -81,7 +81,7 @@ impl Operator {
         if draw.chance(400) {
             // Later tokens are good: they are issued as if they were made after the revocation.
             let ahead = scene.hosts.iter().map(|host| host.clock.now(scene.now).unix.as_secs()).max();
-            let ahead = ahead.unwrap_or(0);
+            let ahead = ahead.unwrap_or(0).max(scene.true_now().unix.as_secs());
             scene.tokens.revoke(&user, ahead + 60);
             scene.model.revoking(&user, ahead + 59);
             return format!("/v1/connections?user={user}&revoke=true");
