@@ -365,6 +365,7 @@ impl Model {
         let Some(link) = self.links.remove(&id) else { return };
         if let Some(hub) = self.hubs.get_mut(&link.hub) {
             hub.links.remove(&id);
+            hub.counts.ended += 1;
             hub.counts.unsaid += u64::from(by == Ending::Peer || link.is_unsaid());
         }
     }

@@ -21,6 +21,8 @@ use super::{Invariant, Moment, Violation};
 /// Entries of history, each held against one subscription, that a lane which catches up may look at at least
 /// while the others send one budget.
 const SCANNED_A_POLL: usize = 128;
+/// Queues so small that every lane is now and then behind.
+const SMALL_QUEUE: usize = 64;
 /// Bytes that a shell asks for at once, at most.
 const BUDGET_MAX: usize = 64 * 1024;
 
@@ -277,11 +279,18 @@ impl Session {
             let unseen = life.between(self.lanes[other].position, *first);
             let unseen = unseen.iter().filter(|event| event.lane == other).count();
             let polls = unseen * self.subscriptions.len() / SCANNED_A_POLL;
-            let patience = cx.hub.patience(other) * cx.truth.longest + polls * BUDGET_MAX;
+            // A lane that catches up is refilled between polls: what the others have queued may go in one.
+            let queue = cx.hub.config.limits.lane_queue;
+            let behind = queue <= SMALL_QUEUE || queue < 2 * self.lanes[other].owed.len();
+            let queued = if behind { 2 * queue } else { 0 };
+            let patience = (cx.hub.patience(other) + queued) * cx.truth.longest + polls * BUDGET_MAX;
             self.lanes[other].hunger += len;
             if patience < self.lanes[other].hunger {
-                let text =
-                    format!("lane {other} waited while {} bytes of others went", self.lanes[other].hunger);
+                let hunger = self.lanes[other].hunger;
+                let text = format!(
+                    "lane {other} waited while {hunger} bytes of others went, {patience} at most under {:?}",
+                    cx.hub.config.lanes
+                );
                 return Err(Violation::new(Invariant::Prompt, text));
             }
         }

@@ -18,7 +18,7 @@ pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, length: Option<Duration>)
     let population = population(draw, &size);
     let users = u16::try_from(draw.range(1, u64::from(population.apps.max(2)))).unwrap_or(1);
     let settings = Settings {
-        config: tuning::config(draw, population, users, &faults, length.is_some()),
+        config: tuning::config(draw, population, &faults, length.is_some()),
         hubs: if draw.chance(250) { 2 + u16::from(draw.chance(300)) } else { 1 },
         users,
         population,

@@ -20,7 +20,6 @@ pub(crate) const API_KEYS: [(&str, &str); 2] =
 pub(crate) fn config(
     draw: &mut Draw<'_>,
     population: Population,
-    users: u16,
     faults: &PerFault<u32>,
     long: bool,
 ) -> Config {
@@ -28,7 +27,8 @@ pub(crate) fn config(
     auth(&mut config, draw);
     bounds(&mut config, draw);
     times(&mut config, draw, long);
-    counts(&mut config, draw, population, users, faults);
+    config.limits.connections_per_user = config.limits.connections_per_user.max(together(population));
+    counts(&mut config, draw, population, faults);
     if draw.chance(200) {
         config.events.conflate.clear();
     }
@@ -125,15 +125,14 @@ fn times(config: &mut Config, draw: &mut Draw<'_>, long: bool) {
     config.http.body_ms = *draw.pick(&[2_000, 30_000]);
 }
 
+/// All may be one user's: those who stay must have room beside each other in the end.
+fn together(population: Population) -> usize {
+    usize::from(population.apps) + usize::from(population.readers)
+}
+
 /// Connections: enough for everyone who must have everything in the end, and not many more where limits are
 /// to be hit.
-fn counts(
-    config: &mut Config,
-    draw: &mut Draw<'_>,
-    population: Population,
-    users: u16,
-    faults: &PerFault<u32>,
-) {
+fn counts(config: &mut Config, draw: &mut Draw<'_>, population: Population, faults: &PerFault<u32>) {
     if faults.of(Fault::Limits) == 0 {
         return;
     }
@@ -141,7 +140,6 @@ fn counts(
     let others = usize::from(population.publishers) + 3;
     let more = draw.index(8);
     config.limits.connections = lasting + others + more;
-    // All may be one user's: those who stay must have room beside each other in the end.
-    config.limits.connections_per_user = usize::from(population.apps + population.readers) + draw.index(3);
+    config.limits.connections_per_user = together(population) + draw.index(3);
     config.limits.unauthenticated_per_address = 2 + draw.index(8);
 }
