@@ -42,5 +42,8 @@ simulate: ## A bad network under virtual time; SEEDS as in `SEEDS=0..100000`, AR
 fuzz: ## Fuzzes each target for TIME seconds; ARGS names targets, as in ARGS=token
 	scripts/fuzz $(TIME) $(ARGS)
 
+mutants: ## Plants faults in a copy of the core: the simulator must find each; ARGS names some of fuzz/mutants
+	scripts/mutants $(ARGS)
+
 prepare: ## Installs what the tests need and this machine lacks
 	scripts/prepare
