@@ -291,6 +291,11 @@ impl Outbox {
         self.bytes().len()
     }
 
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.0.as_deref().map_or(0, |(bytes, _)| bytes.capacity() + size_of::<(Vec<u8>, usize)>())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

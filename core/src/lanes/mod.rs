@@ -246,6 +246,14 @@ impl Lanes {
         self.get(id).map_or(0, |state| state.lanes.iter().map(|lane| u64::from(lane.queue.len())).sum())
     }
 
+    /// Bytes of memory held for one connection.
+    #[must_use]
+    pub fn memory(&self, id: LanesId) -> usize {
+        let nodes =
+            |state: &State| state.lanes.iter().map(|lane| lane.queue.nodes(&self.nodes)).sum::<usize>();
+        self.get(id).map_or(0, |state| size_of::<State>() + nodes(state) * queue::NODE_BYTES)
+    }
+
     /// Whether one of the connection's lanes catches up from history.
     #[must_use]
     pub fn is_behind(&self, id: LanesId) -> bool {
@@ -477,6 +485,11 @@ impl Lanes {
             *id = LanesId(None);
         }
     }
+}
+
+/// Bytes of memory that the lanes of one connection take at most, with `queue` handles each.
+pub(crate) const fn memory_max(queue: usize) -> usize {
+    size_of::<State>() + 4 * (queue / queue::RUNS_PER_NODE + 2) * queue::NODE_BYTES
 }
 
 fn index(id: LanesId) -> Option<usize> {

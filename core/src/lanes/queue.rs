@@ -3,7 +3,9 @@
 //! A consumer that matches everything queues one run however many events wait. The nodes of longer
 //! queues come from one pool of the hub, so that a delivery allocates nothing.
 
-const RUNS_PER_NODE: usize = 5;
+pub(super) const RUNS_PER_NODE: usize = 5;
+/// Bytes of memory of a node.
+pub(super) const NODE_BYTES: usize = size_of::<Node>();
 const NONE: u32 = u32::MAX;
 
 /// `len` neighbouring sequence numbers from `start` on.
@@ -184,6 +186,17 @@ impl Queue {
     pub(super) fn clear(&mut self, pool: &mut NodePool) {
         self.pop(pool, self.len);
         *self = Self::EMPTY;
+    }
+
+    /// How many nodes it takes.
+    pub(super) fn nodes(&self, pool: &NodePool) -> usize {
+        let mut id = self.head;
+        std::iter::from_fn(|| {
+            let node = pool.nodes.get(id as usize)?;
+            id = node.next;
+            Some(())
+        })
+        .count()
     }
 
     /// The runs in order.

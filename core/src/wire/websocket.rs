@@ -215,6 +215,14 @@ impl Reader {
         Self { role, partial: None }
     }
 
+    /// Bytes of memory held for a message that is not complete, by what its frames declare.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let Some(partial) = &self.partial else { return 0 };
+        let declared = partial.message.as_ref().map_or(0, |message| message.declared);
+        size_of::<Partial>() + partial.control.capacity() + usize::try_from(declared).unwrap_or(usize::MAX)
+    }
+
     /// When the first fragment of a message arrived whose last fragment has not; the caller bounds the
     /// time between the two.
     #[must_use]

@@ -13,6 +13,11 @@ use super::{Invariant, LinkId, Violation};
 /// A deadline fires up to a tick of the hub's timers late.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
+/// Connections over the limit that a hub still tells so.
+const OVERLOAD: usize = 256;
+/// Bytes that history holds for a byte of a small event, at most.
+const HELD_A_BYTE: usize = 16;
+
 /// What happened, to be compared with what the hub counted.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -110,6 +115,27 @@ impl HubModel {
         let others = weights.high + weights.normal + weights.low - own;
         let share = usize::try_from(others / own.max(1)).unwrap_or(usize::MAX / 8);
         3 * (share + 2)
+    }
+
+    /// Whether the hub as a whole keeps to its bounds.
+    pub(super) fn check_bounds(&self, machine: &Hub) -> Result<(), Violation> {
+        let (config, held) = (&self.config, machine.held());
+        // A lane keeps its newest event, however large it is.
+        let history = 4 * (config.history.bytes + HELD_A_BYTE * config.limits.event_bytes);
+        let bounds = [
+            ("connections", held.connections, config.limits.connections + OVERLOAD),
+            ("events of history", held.history_events, 4 * config.history.events),
+            ("bytes of history", held.history_bytes, history),
+            ("keys of deduplication", held.dedup_keys, config.dedup.entries),
+            ("appends", held.appends, config.dedup.entries),
+        ];
+        match bounds.iter().find(|(_, held, most)| most < held) {
+            Some((name, held, most)) => {
+                let text = format!("the hub holds {held} {name}, of {most} at most");
+                Err(Violation::new(Invariant::Bounded, text))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Compares what happened with what the hub counted.

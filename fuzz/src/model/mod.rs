@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidings_core::client::{ClientOutput, ClientState, SubscriptionId};
 use tidings_core::history::Record;
+use tidings_core::hub::Footprint;
 use tidings_core::{Config, Epoch, Hub, Now, Offset};
 
 use app::App;
@@ -221,7 +222,7 @@ impl Model {
 
     /// The hub has been handed an input or the time, and all its outputs have been taken. `lateness` bounds how
     /// much later than asked the engine calls its timers at the moment.
-    pub fn stepped(&mut self, now: Now, hub: HubId, _machine: &Hub, lateness: Duration) {
+    pub fn stepped(&mut self, now: Now, hub: HubId, machine: &Hub, lateness: Duration) {
         let at = self.moment(now);
         let Some(hub) = self.hubs.get_mut(&hub) else { return };
         hub.lateness = hub.lateness.max(lateness);
@@ -229,7 +230,7 @@ impl Model {
             return;
         }
         hub.checked = now.instant;
-        let mut result = Ok(());
+        let mut result = hub.check_bounds(machine);
         for id in &hub.links {
             if let Some(link) = self.links.get_mut(id) {
                 result = result.and(link.check_deadlines(at, hub).map_err(|violation| violation.of(*id)));
@@ -357,6 +358,15 @@ impl Model {
     pub fn paused(&mut self, now: Now, link: LinkId, paused: bool) {
         if let Some(link) = self.links.get_mut(&link) {
             link.pause(now.instant, paused);
+        }
+    }
+
+    /// A connection holds so many bytes of memory, and may hold so many.
+    pub fn holds(&mut self, link: LinkId, footprint: Footprint) {
+        let Footprint { held, most } = footprint;
+        if most < held {
+            let text = format!("it holds {held} bytes, of {most} that the configuration implies");
+            self.check(Err(Violation::new(Invariant::Bounded, text).of(link)));
         }
     }
 

@@ -11,6 +11,7 @@ use tidings_core::history::Record;
 use tidings_core::{ConnId, Input, Listener, Offset, Output, Peer};
 
 use super::host::{Life, Slot};
+use super::network::RECEIVE_BUFFER;
 use super::scenario::Fault;
 use super::scene::Scene;
 use crate::model::{Ending, Invariant, LinkId};
@@ -65,6 +66,13 @@ impl Life {
         }
         if self.stale && !scene.settings.poll.batch {
             self.obey(scene);
+        }
+    }
+
+    /// Tells the model how much memory a connection holds.
+    fn weigh(&self, scene: &mut Scene<'_>, link: LinkId, conn: ConnId) {
+        if let Some(footprint) = self.hub.footprint(conn, RECEIVE_BUFFER) {
+            scene.model.holds(link, footprint);
         }
     }
 
@@ -175,6 +183,7 @@ impl Life {
                 scene.trace.bytes(&bytes);
                 scene.model.received(now, id, &bytes);
                 self.input(scene, Input::Received { conn, bytes: &bytes });
+                self.weigh(scene, id, conn);
                 scene.schedule_up(id);
                 if scene.link(id).ended {
                     scene.ready(id);
@@ -331,6 +340,7 @@ impl Life {
         scene.trace.bytes(&bytes[..written]);
         scene.model.wrote(now, id, &bytes[..written]);
         scene.take(id, &bytes[..written]);
+        self.weigh(scene, id, conn);
         if !more && scene.settings.poll.trust_commit {
             self.nothing(scene, id);
             return false;

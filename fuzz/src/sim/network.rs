@@ -19,7 +19,7 @@ const CALM_LATENCY: u64 = 1_000;
 /// Bytes that arrive at once then, at least.
 const CALM_CHUNK: usize = 4_096;
 /// Bytes that a host's kernel holds until its shell reads them.
-const RECEIVE_BUFFER: usize = 64 * 1024;
+pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Bytes of a heartbeat with its Ping, or of the answer, at most.
 const HEARTBEAT: usize = 256;
 

@@ -58,6 +58,11 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
+    /// Bytes of memory held.
+    pub(super) const fn memory(&self) -> usize {
+        size_of::<Self>() + self.content.capacity()
+    }
+
     /// A body of which nothing has arrived, refused at once where it declares more than the limit.
     pub(super) fn new(framing: Framing, content_bytes_max: usize) -> Result<Self, HttpError> {
         let stage = match framing {

@@ -84,6 +84,16 @@ impl RequestReader {
         Self { limits, state: State::Head(HeadScanner::default()) }
     }
 
+    /// Bytes of memory held for a request that is not complete.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            State::Head(scanner) => scanner.memory(),
+            State::Body(body) => body.memory(),
+            State::Undecided { .. } | State::Refused => 0,
+        }
+    }
+
     /// What the reader waits for.
     #[must_use]
     pub fn phase(&self) -> Phase {

@@ -20,6 +20,11 @@ pub(in crate::wire) struct HeadScanner {
 }
 
 impl HeadScanner {
+    /// Bytes of memory held.
+    pub(in crate::wire) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether a head has begun and is not complete.
     pub(in crate::wire) const fn is_midway(&self) -> bool {
         !self.bytes.is_empty()
