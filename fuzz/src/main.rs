@@ -48,7 +48,8 @@ struct Args {
 fn read_range(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("a range of seeds is written `0..10000`")?;
     let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
-    Ok(number(from)?..number(to)?)
+    let range = number(from)?..number(to)?;
+    if range.is_empty() { Err("the range is empty".to_owned()) } else { Ok(range) }
 }
 
 fn main() -> ExitCode {

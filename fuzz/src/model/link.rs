@@ -52,7 +52,7 @@ pub(super) struct Link {
     took: Instant,
     /// When it last took any.
     wrote: Instant,
-    /// When the kernel's buffer was last full.
+    /// The kernel's buffer is full.
     blocked: bool,
     /// What was last written had to wait for its turn.
     held: bool,
@@ -116,6 +116,12 @@ impl Link {
     /// Whether it ended with something that nobody saw.
     pub(super) fn is_unsaid(&self) -> bool {
         self.corrupted || !self.idle || !self.told.rest().is_empty()
+    }
+
+    /// Whether a session ended without a last word, though its peer keeps to the rules and has taken everything.
+    pub(super) fn is_cut_short(&self) -> bool {
+        let open = self.session().is_some_and(|session| session.closed.is_none());
+        open && !self.rogue && !self.blocked && !self.is_unsaid()
     }
 
     pub(super) fn appended(&mut self, at: Moment, event: &super::truth::Event) {

@@ -31,6 +31,8 @@ use link::Link;
 use tokens::Tokens;
 use truth::Truth;
 
+/// Events that may be under way to the log at once, generously: they take places in the table too.
+const DEDUP_PENDING: usize = 64;
 /// How often deadlines of connections are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -111,6 +113,8 @@ impl fmt::Display for Violation {
 pub enum Ending {
     /// The hub closed the socket.
     Hub,
+    /// The host is gone, and the hub with it.
+    Host,
     /// The peer or the network did; the hub is told.
     Peer,
 }
@@ -266,7 +270,8 @@ impl Model {
         let key = (record.publisher.clone(), record.event.source().to_owned(), record.event.id().to_owned());
         let window = Duration::from_millis(hub.config.dedup.window_ms);
         // The hub may forget early only where its table is full.
-        let roomy = hub.seen.len() < hub.config.dedup.entries;
+        let recent = hub.seen.values().filter(|(_, at)| now.instant.since(*at) < window).count();
+        let roomy = recent + DEDUP_PENDING < hub.config.dedup.entries;
         if let Some((offset, at)) = hub.seen.get(&key)
             && roomy
             && now.instant.since(*at) < window
@@ -377,6 +382,10 @@ impl Model {
             hub.links.remove(&id);
             hub.counts.ended += 1;
             hub.counts.unsaid += u64::from(by == Ending::Peer || link.is_unsaid());
+        }
+        if by == Ending::Hub && link.is_cut_short() {
+            let text = "the hub let go of it without a last word".to_owned();
+            self.check(Err(Violation::new(Invariant::Alive, text).of(id)));
         }
     }
 

@@ -40,7 +40,7 @@ impl Session {
             "error" => true,
             _ => false,
         };
-        if !answers || (kind != "error" && *id != request.message["id"]) {
+        if !answers || *id != request.message["id"] {
             let text = format!("{message} answers {}", request.message);
             return Err(Violation::new(Invariant::Legal, text));
         }
@@ -54,8 +54,29 @@ impl Session {
             }
             "authenticated" => self.authenticated(cx, request),
             "published" => Self::published(cx, message),
+            "error" => self.refused(&request, message),
             _ => Ok(()),
         }
+    }
+
+    /// A request that is good is not refused.
+    fn refused(&self, request: &Request, message: &Value) -> Result<(), Violation> {
+        let asked = &request.message;
+        let good = match (request.kind(), message["code"].as_str()) {
+            (_, Some("internal")) => true,
+            ("subscribe", Some("forbidden")) => {
+                let definition = Definition::read(&asked["events"], &asked["filter"]);
+                self.grants().is_some_and(|grants| grants.cover(&definition))
+            }
+            ("unsubscribe", Some("not_subscribed")) => {
+                asked["id"].as_str().is_some_and(|id| self.subscriptions.contains_key(id))
+            }
+            _ => false,
+        };
+        if !good {
+            return Ok(());
+        }
+        Err(Violation::new(Invariant::Complete, format!("{asked} was refused: {message}")))
     }
 
     /// What a peer's noise is answered with: only what it says of the log is looked at.

@@ -137,20 +137,9 @@ impl Session {
         self.pass.as_ref().map(|pass| &pass.grants)
     }
 
-    /// Whether a request that may narrow what matches is unanswered.
-    fn is_changing(&self) -> bool {
-        self.requests.iter().any(|request| match request.kind() {
-            "auth" | "unsubscribe" => true,
-            "subscribe" => {
-                request.message["id"].as_str().is_some_and(|id| self.subscriptions.contains_key(id))
-            }
-            _ => false,
-        })
-    }
-
     /// The hub was handed an event.
     pub(super) fn appended(&mut self, at: Moment, event: &Event) {
-        if self.began && self.closed.is_none() && !self.opaque && !self.is_changing() && self.lets(event) {
+        if self.began && self.closed.is_none() && !self.opaque && self.lets(event) {
             self.lanes[event.lane].owed.insert(event.offset, at.step);
         }
     }
@@ -216,6 +205,7 @@ impl Session {
         begun: u64,
         message: &Told<'_>,
     ) -> Result<(), Violation> {
+        self.check_gaps_told("an event")?;
         let (offset, lane) = (message.offset, message.lane);
         let life = cx.truth.life(cx.hub.life);
         let broken =
@@ -329,6 +319,15 @@ impl Session {
         Ok(())
     }
 
+    /// Where the log has begun anew, every lane is told so before anything else.
+    fn check_gaps_told(&self, told: &str) -> Result<(), Violation> {
+        if self.epoch_gaps == 0 || self.opaque {
+            return Ok(());
+        }
+        let text = format!("{told} came before {} gaps of another epoch", self.epoch_gaps);
+        Err(Violation::new(Invariant::Complete, text))
+    }
+
     /// Nothing up to `until` is owed in `lane` any more.
     fn skip(&mut self, lane: Priority, until: u64) {
         let lane = &mut self.lanes[lane];
@@ -343,6 +342,7 @@ impl Session {
         lanes: &PerLane<u64>,
         told: &str,
     ) -> Result<(), Violation> {
+        self.check_gaps_told(told)?;
         for (lane, offset) in lanes.iter() {
             let known = self.lanes[lane].position;
             if cx.hub.end < *offset || (self.began && *offset < known) {

@@ -185,7 +185,7 @@ impl Scene<'_> {
                 self.take(link, &words);
                 self.link(link).finished = true;
             }
-            self.model.closed(now, link, Ending::Hub);
+            self.model.closed(now, link, Ending::Host);
             self.let_go(link, !last_words);
         }
         let one = &mut self.hosts[usize::from(host)];
