@@ -349,6 +349,8 @@ impl Link {
             let block: Vec<u8> = self.blocks.drain(..end + 2).collect();
             let Phase::Live(session) = &mut self.phase else { return Ok(()) };
             block_of(session, cx, begun, &String::from_utf8_lossy(&block))?;
+            // Whatever a block says, the next heartbeat comes within an interval.
+            session.beat = (!self.held).then_some(cx.at.now.instant);
         }
         Ok(())
     }
@@ -393,13 +395,11 @@ impl Link {
                 return Err(Violation::new(Invariant::Punctual, text));
             }
         }
-        if session.stream {
-            return Ok(());
-        }
         let taken = if self.idle { self.took } else { self.wrote };
-        let alive = self.heard.max(taken);
+        let alive = if session.stream { self.wrote } else { self.heard.max(taken) };
         let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
-        let heard = !self.paused || !self.idle;
+        // The reader of a stream never sends: only its backlog tells.
+        let heard = !self.idle || !session.stream && !self.paused;
         if heard && alive + timeout + late + slack + LINGER < now {
             let text = format!("a peer silent since {alive:?} is still there");
             return Err(Violation::new(Invariant::Alive, text));

@@ -225,13 +225,14 @@ impl Model {
     }
 
     /// The hub has been handed an input or the time, and all its outputs have been taken. `lateness` bounds how
-    /// much later than asked the engine calls its timers at the moment.
-    pub fn stepped(&mut self, now: Now, hub: HubId, machine: &Hub, lateness: Duration) {
+    /// much later than asked the engine calls its timers at the moment. Says whether it has looked at all connections:
+    /// then the engine tells what each of them [`holds`](Self::holds).
+    pub fn stepped(&mut self, now: Now, hub: HubId, machine: &Hub, lateness: Duration) -> bool {
         let at = self.moment(now);
-        let Some(hub) = self.hubs.get_mut(&hub) else { return };
+        let Some(hub) = self.hubs.get_mut(&hub) else { return false };
         hub.lateness = hub.lateness.max(lateness);
         if now.instant.since(hub.checked) < LOOK_EVERY {
-            return;
+            return false;
         }
         hub.checked = now.instant;
         let mut result = hub.check_bounds(machine);
@@ -241,6 +242,7 @@ impl Model {
             }
         }
         self.check(result);
+        true
     }
 
     /// The hub is gone; its connections have been ended before.

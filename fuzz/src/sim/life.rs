@@ -217,7 +217,13 @@ impl Life {
         self.stale = false;
         let lateness = scene.hosts[usize::from(self.host)].latest;
         let now = scene.hub_now(self.host);
-        scene.model.stepped(now, self.id, &self.hub, lateness);
+        if scene.model.stepped(now, self.id, &self.hub, lateness) {
+            for (slot, place) in (0..).zip(&self.slots) {
+                if let Some(link) = place.link {
+                    self.weigh(scene, link, ConnId::new(slot, place.generation));
+                }
+            }
+        }
     }
 
     fn obey_one(&mut self, scene: &mut Scene<'_>, output: Output) {

@@ -274,8 +274,8 @@ impl Publisher {
                 }
             }
             408 | 500.. if request.attempts < ATTEMPTS_MAX => self.try_again(scene, request),
-            // What is wrong with the events themselves was so at every attempt before.
-            400 => {
+            // What is wrong with the events, or beyond their publisher's rights, was so at every attempt before.
+            400 | 403 | 413 => {
                 let name = self.name();
                 // Of an id that stands for several events nothing can be said.
                 let own = request.events.iter().filter(|_| !request.again);
