@@ -49,7 +49,7 @@ fn command(language: Language) -> Outcome<Command> {
             Ok(command)
         }
         Language::Python => {
-            let python = std::env::var_os("TIDINGS_PYTHON")
+            let python = std::env::var_os("CONFORMANCE_PYTHON")
                 .map_or_else(|| here("../target/venv/bin/python"), PathBuf::from);
             ensure!(
                 python.is_file(),

@@ -32,6 +32,8 @@ pub(crate) struct Link {
     /// The most bytes of replies that were ever waiting.
     pub(crate) outbox_max: usize,
     pending: bool,
+    /// The hub knows that the socket takes nothing.
+    refused: bool,
     paused: bool,
     /// The server sends nothing more.
     pub(crate) finished: bool,
@@ -103,6 +105,7 @@ impl Net {
             write_max: usize::MAX,
             outbox_max: 0,
             pending: false,
+            refused: false,
             paused: false,
             finished: false,
             ended: false,
@@ -211,9 +214,10 @@ impl Net {
 
     fn write_one(&mut self, index: usize) -> bool {
         let link = &mut self.links[index];
-        if link.closed || !link.pending || link.room == Some(0) {
+        if link.closed || !link.pending || link.room == Some(0) && link.refused {
             return false;
         }
+        link.refused = link.room == Some(0);
         let Some(transmit) = self.hub.poll_transmit(link.conn, self.budget) else {
             link.pending = false;
             return true;

@@ -100,7 +100,8 @@ impl Hub {
     /// write at the moment. Events are chosen here, as late as possible.
     ///
     /// What is committed counts as taken at the time of the last input: a shell that has waited gives one
-    /// before it writes, [`Input::Timeout`](crate::Input::Timeout) if there is no other.
+    /// before it writes, [`Input::Timeout`](crate::Input::Timeout) if there is no other. One whose socket takes
+    /// nothing commits zero bytes, so that the hub knows of the backlog.
     #[must_use]
     pub fn poll_transmit(&mut self, conn: ConnId, budget: usize) -> Option<Transmit<'_>> {
         let (settled, staged) = match self.connections.get(conn)?.state {

@@ -412,7 +412,11 @@ impl EventLoop {
                     socket.pending = transmit.commit(written);
                     want_write(&mut self.writes, socket, conn);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable = false,
+                // The hub learns that something had to stay behind: what is taken later is a sign of life.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    socket.writable = false;
+                    socket.pending = transmit.commit(0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     want_write(&mut self.writes, socket, conn);
                 }
