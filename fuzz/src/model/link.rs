@@ -138,6 +138,9 @@ impl Link {
     /// What a peer says that the hub does not read is not silence.
     pub(super) fn pause(&mut self, now: Instant, paused: bool) {
         (self.paused, self.heard) = (paused, now);
+        if self.idle {
+            self.heard_before = now;
+        }
     }
 
     // What the client says
