@@ -63,6 +63,21 @@ pub struct Transmit<'a> {
     hub: &'a mut Hub,
     conn: ConnId,
     staged: Staged,
+    lens: Lens,
+}
+
+/// How many bytes each part of a transmit has.
+#[derive(Clone, Copy, Debug)]
+struct Lens {
+    rest: usize,
+    replies: usize,
+    events: usize,
+}
+
+impl Lens {
+    const fn all(self) -> usize {
+        self.rest + self.replies + self.events
+    }
 }
 
 impl Transmit<'_> {
@@ -77,13 +92,13 @@ impl Transmit<'_> {
 
     /// How many bytes there are.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.slices().iter().map(|slice| slice.len()).sum()
+    pub const fn len(&self) -> usize {
+        self.lens.all()
     }
 
     /// Whether there is nothing to write; never so for what a poll gave.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -91,7 +106,7 @@ impl Transmit<'_> {
     /// was not taken included; where there is not, the next [`Output::Transmit`] says when there is.
     pub fn commit(self, written: usize) -> bool {
         assert!(written <= self.len(), "no more is committed than was given");
-        self.hub.commit(self.conn, self.staged, written)
+        self.hub.commit(self.conn, self.staged, self.lens, written)
     }
 }
 
@@ -111,7 +126,8 @@ impl Hub {
         };
         let connection = self.connections.get_mut(conn)?;
         let [rest, events] = self.lanes.slices(connection.lanes, staged);
-        if rest.is_empty() && events.is_empty() && connection.outbox.is_empty() {
+        let lens = Lens { rest: rest.len(), replies: connection.outbox.len(), events: events.len() };
+        if lens.all() == 0 {
             connection.pending = false;
             connection.taken(self.now.instant, 0, settled != Settled::Ready);
             if settled != Settled::Ready {
@@ -120,30 +136,28 @@ impl Hub {
             self.go_on_closing(conn);
             return None;
         }
-        Some(Transmit { hub: self, conn, staged })
+        Some(Transmit { hub: self, conn, staged, lens })
     }
 
     /// Chooses events in the room that replies leave. Where they leave none, lanes are not even looked at:
     /// gaps would pile up behind a peer that takes less than history loses.
     fn stage(&mut self, conn: ConnId, budget: usize) -> (Settled, Staged) {
-        let room = |hub: &Self| {
-            let unsent = hub.connections.get(conn).map_or(0, |connection| connection.outbox.len());
-            budget.saturating_sub(unsent)
-        };
-        if room(self) == 0 {
+        let Some(connection) = self.connections.get(conn) else { return (Settled::Ready, Staged::NOTHING) };
+        if budget <= connection.outbox.len() {
             return (Settled::Ready, Staged::NOTHING);
         }
         let settled = self.settle(conn);
-        let room = room(self);
-        if room == 0 {
-            return (settled, Staged::NOTHING);
-        }
-        (settled, self.choose(conn, room))
+        (settled, self.choose(conn, budget))
     }
 
-    fn choose(&mut self, conn: ConnId, room: usize) -> Staged {
+    /// Chooses events up to `budget` bytes, replies included.
+    fn choose(&mut self, conn: ConnId, budget: usize) -> Staged {
         let Self { connections, lanes, history, stats, now, .. } = self;
         let Some(connection) = connections.get(conn) else { return Staged::NOTHING };
+        let room = budget.saturating_sub(connection.outbox.len());
+        if room == 0 {
+            return Staged::NOTHING;
+        }
         let handed = |lane, seq, times| count(stats, history, *now, lane, seq, times);
         lanes.stage(connection.lanes, &*history, room, handed)
     }
@@ -180,10 +194,14 @@ impl Hub {
 
     /// Catches up, and tells of what history has lost.
     fn settle(&mut self, conn: ConnId) -> Settled {
+        let lanes = self.connections.get(conn).map(|connection| connection.lanes);
+        if lanes.is_none_or(|lanes| self.lanes.is_settled(lanes, &self.history)) {
+            return Settled::Ready;
+        }
         let mut gaps = std::mem::take(&mut self.gaps);
         let Self { connections, lanes, history, index, catalog, .. } = self;
         let settled = match connections.get_mut(conn) {
-            Some(Connection { phase: Phase::Live(session), lanes: id, .. }) if !id.is_idle() => {
+            Some(Connection { phase: Phase::Live(session), lanes: id, .. }) => {
                 let session = &**session;
                 let look = |lane, seq| {
                     let entry = entry(history, lane, seq);
@@ -300,31 +318,29 @@ impl Hub {
         wake(connection, &mut self.outputs);
     }
 
-    fn commit(&mut self, conn: ConnId, staged: Staged, written: usize) -> bool {
-        let now = self.now.instant;
-        let Some(connection) = self.connections.get_mut(conn) else { return false };
+    fn commit(&mut self, conn: ConnId, staged: Staged, lens: Lens, written: usize) -> bool {
         self.stats.bytes_sent += written as u64;
-        let [rest, _] = self.lanes.slices(connection.lanes, staged);
-        let (rest, replies) = (rest.len(), connection.outbox.len());
-        let of_rest = written.min(rest);
-        let of_replies = (written - of_rest).min(replies);
-        connection.outbox.consume(of_replies);
-        let of_events = written - of_rest - of_replies;
-        if 0 < of_rest || 0 < of_events {
-            self.commit_lanes(conn, staged, of_rest + of_events);
+        let of_rest = written.min(lens.rest);
+        let of_replies = (written - of_rest).min(lens.replies);
+        let of_lanes = written - of_replies;
+        if 0 < of_lanes {
+            self.commit_lanes(conn, staged, of_lanes);
         }
         if 0 < of_replies {
-            self.replies_taken(conn);
+            self.replies_taken(conn, of_replies);
         }
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let more = !connection.outbox.is_empty() || !connection.lanes.is_idle();
         connection.pending = more;
-        connection.taken(now, written, more);
+        connection.taken(self.now.instant, written, more);
         more
     }
 
     /// Goes on with what waited for the socket to take replies.
-    fn replies_taken(&mut self, conn: ConnId) {
+    fn replies_taken(&mut self, conn: ConnId, count: usize) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.outbox.consume(count);
+        }
         self.unblock(conn);
         self.go_on_closing(conn);
         // Of an exchange the next deadline may be an earlier one than that of the response.

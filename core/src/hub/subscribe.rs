@@ -159,8 +159,8 @@ impl Hub {
 
     /// Has what is queued matched anew, by the definitions as they are.
     pub(super) fn rewind(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.get(conn) {
-            self.lanes.rewind(connection.lanes, &self.history);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            self.lanes.rewind(&mut connection.lanes, &self.history);
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod plan;
 mod queue;
+mod states;
 
 use std::num::NonZeroU32;
 
@@ -18,6 +19,7 @@ use crate::protocol::{Offset, PerLane};
 use crate::wire::Frame;
 use plan::PlanCache;
 use queue::{NodePool, Queue};
+use states::{State, States};
 
 pub use plan::Counts;
 pub(crate) use plan::Staged;
@@ -58,6 +60,11 @@ pub struct LaneSettings {
 pub struct LanesId(Option<NonZeroU32>);
 
 impl LanesId {
+    /// The `number`-th of all, counted from one.
+    fn new(number: usize) -> Self {
+        Self(u32::try_from(number).ok().and_then(NonZeroU32::new))
+    }
+
     /// Whether nothing waits and every lane is at the log's end.
     #[must_use]
     pub const fn is_idle(self) -> bool {
@@ -120,57 +127,6 @@ struct InFlight {
     sent: usize,
 }
 
-/// Which lanes may have something to do. The others are as [`Lane::LIVE`], and need not be fetched from memory.
-#[derive(Clone, Copy, Debug)]
-struct Busy(u8);
-
-impl Busy {
-    const NONE: Self = Self(0);
-
-    const fn add(&mut self, lane: Priority) {
-        self.0 |= 1 << lane as u8;
-    }
-
-    const fn has(self, lane: Priority) -> bool {
-        self.0 & (1 << lane as u8) != 0
-    }
-
-    /// The lanes, most urgent first.
-    fn iter(self) -> impl Iterator<Item = Priority> {
-        Priority::ALL.into_iter().filter(move |lane| self.has(*lane))
-    }
-}
-
-#[derive(Clone, Debug)]
-struct State {
-    busy: Busy,
-    lanes: [Lane; 4],
-    in_flight: Option<InFlight>,
-    /// Virtual finishing times of `high`, `normal`, `low`: the smallest goes next.
-    clock: [u64; 3],
-}
-
-impl State {
-    const FRESH: Self = Self { busy: Busy::NONE, lanes: [Lane::LIVE; 4], in_flight: None, clock: [0; 3] };
-
-    fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.busy.iter().all(|lane| self.lanes[lane as usize].is_idle())
-    }
-
-    /// Whether nothing of the other lanes may be chosen: history may still hold a critical event to send.
-    const fn critical_only(&self) -> bool {
-        self.busy.has(Priority::Critical) && self.lanes[Priority::Critical as usize].cursor.is_some()
-    }
-
-    /// Makes the state as good as new, once it is idle.
-    fn clear(&mut self) {
-        for lane in self.busy.iter() {
-            self.lanes[lane as usize] = Lane::LIVE;
-        }
-        (self.busy, self.clock) = (Busy::NONE, [0; 3]);
-    }
-}
-
 /// The lanes of all connections.
 ///
 /// Mutators: [`push`](Self::push), [`resume`](Self::resume), [`rewind`](Self::rewind),
@@ -180,8 +136,7 @@ impl State {
 pub struct Lanes {
     settings: LaneSettings,
     keyed: Keyed,
-    states: Vec<State>,
-    free: Vec<u32>,
+    states: States,
     nodes: NodePool,
     plans: PlanCache,
     conflated: u64,
@@ -198,8 +153,7 @@ impl Lanes {
         Self {
             settings,
             keyed,
-            states: Vec::new(),
-            free: Vec::new(),
+            states: States::default(),
             nodes: NodePool::new(),
             plans: PlanCache::new(settings.weights),
             conflated: 0,
@@ -243,27 +197,26 @@ impl Lanes {
     /// Handles queued for one connection.
     #[must_use]
     pub fn backlog(&self, id: LanesId) -> u64 {
-        self.get(id).map_or(0, |state| state.lanes.iter().map(|lane| u64::from(lane.queue.len())).sum())
+        self.states.get(id).map_or(0, |state| state.queued().into())
     }
 
-    /// Bytes of memory held for one connection.
+    /// Bytes of memory held for one connection; what it holds together with others counts whole.
     #[must_use]
     pub fn memory(&self, id: LanesId) -> usize {
-        let nodes =
-            |state: &State| state.lanes.iter().map(|lane| lane.queue.nodes(&self.nodes)).sum::<usize>();
-        self.get(id).map_or(0, |state| size_of::<State>() + nodes(state) * queue::NODE_BYTES)
+        let nodes = |state: &State| state.queues().map(|queue| queue.nodes(&self.nodes)).sum::<usize>();
+        self.states.get(id).map_or(0, |state| size_of::<State>() + nodes(state) * queue::NODE_BYTES)
     }
 
     /// Whether one of the connection's lanes catches up from history.
     #[must_use]
     pub fn is_behind(&self, id: LanesId) -> bool {
-        self.get(id).is_some_and(|state| state.lanes.iter().any(|lane| lane.cursor.is_some()))
+        self.states.get(id).is_some_and(State::is_behind)
     }
 
     /// Per lane, the offset up to which everything that matched has been sent.
     #[must_use]
     pub fn position(&self, id: LanesId, source: &impl Source) -> PerLane<Offset> {
-        let state = self.get(id);
+        let state = self.states.get(id);
         PerLane::from_fn(|priority| match state.map(|state| &state.lanes[priority as usize]) {
             Some(lane) if !lane.is_idle() => lane.passed,
             _ => source.log_end(),
@@ -272,33 +225,43 @@ impl Lanes {
 
     /// Queues a live event that matches the connection. Repeats of the newest are ignored.
     pub fn push(&mut self, id: &mut LanesId, lane: Priority, seq: u64, source: &impl Source) {
-        let index = self.take(id);
-        let (state, nodes) = (&mut self.states[index], &mut self.nodes);
-        state.busy.add(lane);
-        let entry = &mut state.lanes[lane as usize];
-        if entry.cursor.is_some() || entry.queue.last(nodes) == Some(seq) {
+        if self.states.follow(id, lane, seq, &mut self.nodes) {
+            self.waiting += 1;
             return;
         }
+        let held = self.states.get(*id).map(|state| &state.lanes[lane as usize]);
+        if held.is_some_and(|lane| lane.cursor.is_some() || lane.queue.last(&self.nodes) == Some(seq)) {
+            return;
+        }
+        let from = *id;
+        let state = self.states.own(id, &mut self.nodes);
+        state.busy.add(lane);
+        let entry = &mut state.lanes[lane as usize];
         if entry.queue.is_empty() {
             // An empty live lane has passed everything before this event.
             entry.passed = source.offset(lane, seq).prev();
         }
-        if entry.queue.len() < self.settings.queue || self.conflate(index, lane, source) {
-            self.states[index].lanes[lane as usize].queue.push(&mut self.nodes, seq);
+        if entry.queue.len() < self.settings.queue {
+            entry.queue.push(&mut self.nodes, seq);
             self.waiting += 1;
-            return;
+            return self.states.led(from, lane, seq, *id);
         }
+        if let Some(freed) = conflate(entry, &mut self.nodes, self.keyed, lane, source) {
+            entry.queue.push(&mut self.nodes, seq);
+            self.waiting += 1;
+            return self.left_out(freed);
+        }
+        entry.cursor = Some(seq);
         self.overflows += 1;
         self.behind += 1;
-        self.states[index].lanes[lane as usize].cursor = Some(seq);
     }
 
     /// Begins a lane at `after`: everything above that matches is still owed.
     pub fn resume(&mut self, id: &mut LanesId, lane: Priority, after: Offset, source: &impl Source) {
-        let index = self.take(id);
         let seq = source.seq_above(lane, after);
-        self.states[index].busy.add(lane);
-        let entry = &mut self.states[index].lanes[lane as usize];
+        let state = self.states.own(id, &mut self.nodes);
+        state.busy.add(lane);
+        let entry = &mut state.lanes[lane as usize];
         debug_assert!(entry.is_idle(), "a connection resumes before anything else");
         entry.passed = after;
         if seq < source.end(lane) {
@@ -310,10 +273,13 @@ impl Lanes {
 
     /// Has everything above what was passed matched anew: definitions or grant changed. What was not queued,
     /// or was conflated, may match now.
-    pub fn rewind(&mut self, id: LanesId, source: &impl Source) {
-        let Some(index) = index(id) else { return };
-        for priority in Priority::ALL {
-            let lane = &mut self.states[index].lanes[priority as usize];
+    pub fn rewind(&mut self, id: &mut LanesId, source: &impl Source) {
+        if self.states.get(*id).is_none_or(|state| state.queued() == 0) {
+            return;
+        }
+        let state = self.states.own(id, &mut self.nodes);
+        for priority in state.busy.iter() {
+            let lane = &mut state.lanes[priority as usize];
             if lane.queue.is_empty() {
                 continue;
             }
@@ -328,15 +294,19 @@ impl Lanes {
 
     /// Forgets everything of a connection that is gone.
     pub fn release(&mut self, id: &mut LanesId) {
-        let Some(index) = index(*id) else { return };
-        for lane in &mut self.states[index].lanes {
-            self.waiting -= u64::from(lane.queue.len());
-            self.behind -= u64::from(lane.cursor.is_some());
-            lane.queue.clear(&mut self.nodes);
-            lane.cursor = None;
-        }
-        self.states[index] = State::FRESH;
-        self.tidy(id);
+        let Some(state) = self.states.get(*id) else { return };
+        self.waiting -= u64::from(state.queued());
+        self.behind -= state.lanes.iter().filter(|lane| lane.cursor.is_some()).count() as u64;
+        self.states.leave(id, &mut self.nodes);
+    }
+
+    /// Whether there is nothing to catch up with, and nothing is lost of what waits.
+    pub(crate) fn is_settled(&self, id: LanesId, source: &impl Source) -> bool {
+        let Some(state) = self.states.get(id) else { return true };
+        state.busy.iter().all(|priority| {
+            let Lane { queue, cursor, .. } = &state.lanes[priority as usize];
+            cursor.is_none() && queue.first().is_none_or(|seq| source.first(priority) <= seq)
+        })
     }
 
     /// Catches up from history within the bound on its work, and reports what history has lost. `look` says whether
@@ -349,16 +319,19 @@ impl Lanes {
         mut look: impl FnMut(Priority, u64) -> Looked,
         gaps: &mut Vec<Gap>,
     ) -> Settled {
-        let Some(index) = index(*id) else { return Settled::Ready };
+        if self.is_settled(*id, source) {
+            return Settled::Ready;
+        }
         let mut settled = Settled::Ready;
         let mut left = self.settings.scan;
+        let busy = self.states.own(id, &mut self.nodes).busy;
         for (priority, sharers) in Priority::ALL.into_iter().zip([1, 3, 2, 1]) {
-            if !self.states[index].busy.has(priority) {
+            if !busy.has(priority) {
                 continue;
             }
-            self.drop_evicted(index, priority, source, gaps);
-            left -= self.refill(index, priority, source, left.div_ceil(sharers), &mut look);
-            let lane = &self.states[index].lanes[priority as usize];
+            self.drop_evicted(id, priority, source, gaps);
+            left -= self.refill(id, priority, source, left.div_ceil(sharers), &mut look);
+            let lane = &self.states.own(id, &mut self.nodes).lanes[priority as usize];
             if lane.cursor.is_none() || self.settings.queue <= lane.queue.len() * 2 {
                 continue;
             }
@@ -368,8 +341,14 @@ impl Lanes {
         settled
     }
 
-    fn drop_evicted(&mut self, index: usize, priority: Priority, source: &impl Source, gaps: &mut Vec<Gap>) {
-        let lane = &mut self.states[index].lanes[priority as usize];
+    fn drop_evicted(
+        &mut self,
+        id: &mut LanesId,
+        priority: Priority,
+        source: &impl Source,
+        gaps: &mut Vec<Gap>,
+    ) {
+        let lane = &mut self.states.own(id, &mut self.nodes).lanes[priority as usize];
         let Some(owed) = lane.queue.first().or(lane.cursor) else { return };
         let first = source.first(priority);
         if first <= owed {
@@ -390,7 +369,7 @@ impl Lanes {
     /// Looks at history for one lane until the `share` of the work is used up, and gives how much of it was.
     fn refill(
         &mut self,
-        index: usize,
+        id: &mut LanesId,
         priority: Priority,
         source: &impl Source,
         share: u32,
@@ -398,19 +377,23 @@ impl Lanes {
     ) -> u32 {
         let end = source.end(priority);
         let mut used = 0;
-        while let Some(seq) = self.states[index].lanes[priority as usize].cursor {
+        let mut freed = 0;
+        let lane = &mut self.states.own(id, &mut self.nodes).lanes[priority as usize];
+        while let Some(seq) = lane.cursor {
             if seq == end {
                 self.behind -= 1;
-                self.states[index].lanes[priority as usize].cursor = None;
+                lane.cursor = None;
                 break;
             }
-            let full = self.settings.queue <= self.states[index].lanes[priority as usize].queue.len();
-            if share <= used || full && !self.conflate(index, priority, source) {
+            if share <= used {
                 break;
+            }
+            if self.settings.queue <= lane.queue.len() {
+                let Some(more) = conflate(lane, &mut self.nodes, self.keyed, priority, source) else { break };
+                freed += more;
             }
             let looked = look(priority, seq);
             used += looked.cost.max(1);
-            let lane = &mut self.states[index].lanes[priority as usize];
             lane.cursor = Some(seq + 1);
             if looked.matches {
                 lane.queue.push(&mut self.nodes, seq);
@@ -419,81 +402,66 @@ impl Lanes {
                 lane.passed = source.offset(priority, seq);
             }
         }
+        self.left_out(freed);
         self.work += u64::from(used);
         used.min(share)
     }
 
-    /// Keeps only the newest of each conflation key in a full queue. Says whether that made room enough
-    /// to be worth it, so that a queue without repeats is not searched at each push.
-    fn conflate(&mut self, index: usize, priority: Priority, source: &impl Source) -> bool {
-        let Lane { queue, searched, .. } = &mut self.states[index].lanes[priority as usize];
-        let (before, newest) = (queue.len(), queue.last(&self.nodes));
-        if *searched == newest {
-            return false;
-        }
-        *searched = newest;
-        let seqs: Vec<u64> = queue
-            .runs(&self.nodes)
-            .flat_map(|run| run.start..run.start + u64::from(run.len))
-            .skip_while(|seq| *seq < source.first(priority))
-            .collect();
-        if seqs.len() < before as usize {
-            return false;
-        }
-        let mut seen: HashSet<&str, Keyed> = HashSet::with_hasher(self.keyed);
-        let mut kept: Vec<u64> = seqs
-            .iter()
-            .rev()
-            .copied()
-            .filter(|seq| source.conflation(priority, *seq).is_none_or(|key| seen.insert(key)))
-            .collect();
-        let freed = before - u32::try_from(kept.len()).expect("a part of the queue");
-        if freed == 0 || freed < before / 4 {
-            return false;
-        }
-        kept.reverse();
-        queue.clear(&mut self.nodes);
-        kept.iter().for_each(|seq| queue.push(&mut self.nodes, *seq));
-        self.conflated += u64::from(freed);
-        self.waiting -= u64::from(freed);
-        true
-    }
-
-    fn get(&self, id: LanesId) -> Option<&State> {
-        index(id).map(|index| &self.states[index])
-    }
-
-    fn take(&mut self, id: &mut LanesId) -> usize {
-        if let Some(index) = index(*id) {
-            return index;
-        }
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.states.push(State::FRESH);
-            u32::try_from(self.states.len()).expect("connections are bounded far below 2^32")
-        });
-        *id = LanesId(NonZeroU32::new(slot));
-        slot as usize - 1
+    fn left_out(&mut self, events: u32) {
+        self.conflated += u64::from(events);
+        self.waiting -= u64::from(events);
     }
 
     /// Gives the state back where nothing is left to do.
     fn tidy(&mut self, id: &mut LanesId) {
-        let Some(slot) = id.0 else { return };
-        let state = &mut self.states[slot.get() as usize - 1];
-        if state.is_idle() {
-            state.clear();
-            self.free.push(slot.get());
-            *id = LanesId(None);
+        if self.states.get(*id).is_some_and(State::is_idle) {
+            self.states.leave(id, &mut self.nodes);
         }
     }
+}
+
+/// Keeps only the newest of each conflation key in a full queue, and gives how many that freed. Gives none where it
+/// is not worth it, so that a queue without repeats is not searched at each push.
+fn conflate(
+    Lane { queue, searched, .. }: &mut Lane,
+    nodes: &mut NodePool,
+    keyed: Keyed,
+    priority: Priority,
+    source: &impl Source,
+) -> Option<u32> {
+    let (before, newest) = (queue.len(), queue.last(nodes));
+    if *searched == newest {
+        return None;
+    }
+    *searched = newest;
+    let seqs: Vec<u64> = queue
+        .runs(nodes)
+        .flat_map(|run| run.start..run.start + u64::from(run.len))
+        .skip_while(|seq| *seq < source.first(priority))
+        .collect();
+    if seqs.len() < before as usize {
+        return None;
+    }
+    let mut seen: HashSet<&str, Keyed> = HashSet::with_hasher(keyed);
+    let mut kept: Vec<u64> = seqs
+        .iter()
+        .rev()
+        .copied()
+        .filter(|seq| source.conflation(priority, *seq).is_none_or(|key| seen.insert(key)))
+        .collect();
+    let freed = before - u32::try_from(kept.len()).expect("a part of the queue");
+    if freed == 0 || freed < before / 4 {
+        return None;
+    }
+    kept.reverse();
+    queue.clear(nodes);
+    kept.iter().for_each(|seq| queue.push(nodes, *seq));
+    Some(freed)
 }
 
 /// Bytes of memory that the lanes of one connection take at most, with `queue` handles each.
 pub(crate) const fn memory_max(queue: usize) -> usize {
     size_of::<State>() + 4 * (queue / queue::RUNS_PER_NODE + 2) * queue::NODE_BYTES
-}
-
-fn index(id: LanesId) -> Option<usize> {
-    id.0.map(|slot| slot.get() as usize - 1)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! are gathered once and every connection of the group is served from them.
 
 use super::queue::{NodePool, Run};
-use super::{InFlight, Lanes, LanesId, Source, State, index};
+use super::states::State;
+use super::{InFlight, Lanes, LanesId, Source};
 use crate::event::Priority;
 use crate::wire::Frame;
 
@@ -86,8 +87,7 @@ impl Lanes {
         budget: usize,
         mut handed: impl FnMut(Priority, u64, u32),
     ) -> Staged {
-        let Some(index) = index(id) else { return Staged::NOTHING };
-        let state = &self.states[index];
+        let Some(state) = self.states.get(id) else { return Staged::NOTHING };
         let may_go = |lane| lane == Priority::Critical || !state.critical_only();
         let is_empty = |lane: Priority| state.lanes[lane as usize].queue.is_empty();
         if state.busy.iter().filter(|lane| may_go(*lane)).all(is_empty) {
@@ -107,7 +107,7 @@ impl Lanes {
 
     /// The bytes to write: the rest of the frame in flight, and those of the plan.
     pub(crate) fn slices(&self, id: LanesId, staged: Staged) -> [&[u8]; 2] {
-        let flight = self.get(id).and_then(|state| state.in_flight.as_ref());
+        let flight = self.states.get(id).and_then(|state| state.in_flight.as_ref());
         let rest = flight.map_or(&[][..], |flight| flight.frame.bytes().get(flight.sent..).unwrap_or(&[]));
         [rest, staged.plan.map_or(&[][..], |slot| self.plans.plans[usize::from(slot)].bytes())]
     }
@@ -138,27 +138,41 @@ impl Lanes {
         mut written: usize,
         mut handed: impl FnMut(Priority, u64, u32),
     ) -> Counts {
-        let Some(index) = index(*id) else { return Counts::default() };
+        let Some(state) = self.states.get(*id) else { return Counts::default() };
         let mut counts = Counts { frames: 0, bytes: written };
-        if let Some(flight) = &mut self.states[index].in_flight {
+        let mut plan = staged.plan.map(|slot| &mut self.plans.plans[usize::from(slot)]);
+        if let Some(plan) = &mut plan
+            && plan.is_all_of(state)
+            && written == plan.bytes().len()
+        {
+            // Nothing is left to do, so nothing is left to keep.
+            plan.served += 1;
+            self.plans.untold = true;
+            counts.frames = plan.frames;
+            self.waiting -= u64::from(plan.frames);
+            self.states.leave(id, &mut self.nodes);
+            return counts;
+        }
+        if written == 0 {
+            return counts;
+        }
+        let state = self.states.own(id, &mut self.nodes);
+        if let Some(flight) = &mut state.in_flight {
             let step = written.min(flight.frame.bytes().len() - flight.sent);
             flight.sent += step;
             written -= step;
             if flight.sent < flight.frame.bytes().len() {
                 return counts;
             }
-            self.states[index].in_flight = None;
+            state.in_flight = None;
         }
-        if let Some(slot) = staged.plan
+        if let Some(plan) = plan
             && 0 < written
         {
-            let plan = &mut self.plans.plans[usize::from(slot)];
-            let state = &mut self.states[index];
             self.plans.untold = true;
-            let popped =
+            counts.frames =
                 plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
-            self.waiting -= u64::from(popped);
-            counts.frames = popped;
+            self.waiting -= u64::from(counts.frames);
         }
         self.tidy(id);
         counts
@@ -183,6 +197,11 @@ impl Plan {
             }
         }
         key.next().is_none()
+    }
+
+    /// Whether nothing waits but what it takes.
+    fn is_all_of(&self, state: &State) -> bool {
+        state.in_flight.is_none() && !state.is_behind() && self.frames == state.queued()
     }
 
     fn make(

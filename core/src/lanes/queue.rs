@@ -182,6 +182,22 @@ impl Queue {
         }
     }
 
+    /// Whether it takes one node at most.
+    pub(super) const fn is_short(&self) -> bool {
+        self.head == self.tail
+    }
+
+    /// The same once more, of a queue that is short.
+    pub(super) fn copy(&self, pool: &mut NodePool) -> Self {
+        debug_assert!(self.is_short(), "long queues are not copied");
+        if self.head == NONE {
+            return *self;
+        }
+        let node = pool.take();
+        pool.nodes[node as usize] = pool.nodes[self.head as usize].clone();
+        Self { head: node, tail: node, ..*self }
+    }
+
     /// Empties the queue and gives its nodes back.
     pub(super) fn clear(&mut self, pool: &mut NodePool) {
         self.pop(pool, self.len);

@@ -7,6 +7,8 @@ use crate::rng::Rng;
 
 const QUEUE: u32 = 4;
 const SCAN: u32 = 5;
+/// Enough that what several hold is held on by more than one when one of them goes its own way.
+const CLIENTS: usize = 4;
 
 fn settings() -> LaneSettings {
     LaneSettings { queue: QUEUE, scan: SCAN, weights: [8, 4, 1] }
@@ -247,7 +249,7 @@ fn drain(client: &mut Client, lanes: &mut Lanes, log: &Log) {
 }
 
 fn is_empty(lanes: &Lanes) -> bool {
-    lanes.free.len() == lanes.states.len()
+    lanes.states.iter().count() == 0
         && lanes.nodes.free() == lanes.nodes.len()
         && (lanes.waiting, lanes.behind) == (0, 0)
 }
@@ -272,11 +274,11 @@ fn step(replace: u32) -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (lane(), len, key, matches)
             .prop_map(|(lane, len, key, matches)| Step::Append { lane, len, key, matches }),
-        6 => (0..2usize, 1..400usize, any::<u8>())
+        6 => (0..CLIENTS, 1..400usize, prop_oneof![Just(255u8), any::<u8>()])
             .prop_map(|(client, budget, take)| Step::Poll { client, budget, take }),
-        replace => (0..2usize).prop_map(Step::Replace),
+        replace => (0..CLIENTS).prop_map(Step::Replace),
         1 => (lane(), 1..6usize).prop_map(|(lane, count)| Step::Evict(lane, count)),
-        1 => (0..2usize).prop_map(Step::Reconnect),
+        1 => (0..CLIENTS).prop_map(Step::Reconnect),
     ]
 }
 
@@ -306,7 +308,7 @@ fn reconnect(client: &mut Client, lanes: &mut Lanes, log: &Log) {
 fn run(steps: Vec<Step>) {
     let mut lanes = lanes_with(settings());
     let mut log = Log::default();
-    let mut clients = [Client::new(Offset::ZERO), Client::new(Offset::ZERO)];
+    let mut clients: [Client; CLIENTS] = std::array::from_fn(|_| Client::new(Offset::ZERO));
     for step in steps {
         match step {
             Step::Append { lane, len, key, matches } => {
@@ -324,7 +326,7 @@ fn run(steps: Vec<Step>) {
             Step::Replace(client) => {
                 clients[client].definition ^= 1;
                 clients[client].replaced = true;
-                lanes.rewind(clients[client].id, &log);
+                lanes.rewind(&mut clients[client].id, &log);
             }
             Step::Evict(lane, count) => log.evict(lane, count),
             Step::Reconnect(client) => reconnect(&mut clients[client], &mut lanes, &log),
@@ -333,7 +335,11 @@ fn run(steps: Vec<Step>) {
         assert_eq!(queued, lanes.waiting());
         let full = |lane: &Lane| QUEUE < lane.queue.len();
         assert!(!lanes.states.iter().any(|state| state.lanes.iter().any(full)), "a queue is bounded");
-        let behind = lanes.states.iter().flat_map(|state| &state.lanes).filter(|lane| lane.cursor.is_some());
+        let behind = clients
+            .iter()
+            .filter_map(|client| lanes.states.get(client.id))
+            .flat_map(|state| &state.lanes)
+            .filter(|lane| lane.cursor.is_some());
         assert_eq!(behind.count() as u64, lanes.behind());
     }
     for client in &mut clients {
@@ -472,6 +478,35 @@ fn connections_with_equal_queues_are_served_from_the_same_bytes() {
         log.frame(Priority::High, 0).bytes().as_ptr(),
         "one frame is not copied"
     );
+}
+
+#[test]
+fn what_waits_for_many_is_kept_once_until_one_of_them_goes_its_own_way() {
+    // Given three connections that are told of the same events, and one that is told of less.
+    let (mut lanes, mut log) = (lanes_with(settings()), Log::default());
+    let mut ids = [LanesId::default(); 4];
+    for (lane, told) in [(Priority::Normal, 3), (Priority::High, 4), (Priority::Normal, 3)] {
+        let seq = log.append(lane, 20, None, [true; 2]);
+        ids.iter_mut().take(told).for_each(|id| lanes.push(id, lane, seq, &log));
+    }
+    let states = |lanes: &Lanes| lanes.states.iter().count();
+    assert_eq!((states(&lanes), lanes.waiting()), (2, 10));
+    // When one takes a part, another everything, and the third is gone.
+    let take = |lanes: &mut Lanes, id: &mut LanesId, part: usize| {
+        let staged = lanes.stage(*id, &log, 4096, |_, _, _| {});
+        let all = lanes.slices(*id, staged)[1].len();
+        lanes.commit(id, &log, staged, all / part, |_, _, _| {}).frames
+    };
+    assert_eq!(take(&mut lanes, &mut ids[0], 2), 2);
+    assert_eq!((states(&lanes), lanes.waiting(), lanes.backlog(ids[0])), (3, 8, 1));
+    assert_eq!(lanes.backlog(ids[1]), 3, "what is left for one is not what is left for the others");
+    assert_eq!(take(&mut lanes, &mut ids[1], 1), 3);
+    lanes.release(&mut ids[2]);
+    // Then nothing is kept but for those that still wait.
+    assert_eq!((states(&lanes), lanes.waiting()), (2, 2));
+    assert_eq!(take(&mut lanes, &mut ids[3], 1), 1);
+    lanes.release(&mut ids[0]);
+    assert!(is_empty(&lanes));
 }
 
 #[test]
