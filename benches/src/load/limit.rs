@@ -12,7 +12,9 @@ use crate::frames::Frames;
 
 const LISTENER: Token = Token(usize::MAX);
 const ANSWER: &[u8] =
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x02ok";
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x07welcome";
+/// The answer to a subscriber's message.
+const SUBSCRIBED: &[u8] = b"\x81\x0asubscribed";
 
 /// How many messages go into one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,6 +98,8 @@ impl Loop {
                     if self.publisher == Some(index) {
                         self.held.extend_from_slice(&self.buffer[..count]);
                         self.publish();
+                    } else {
+                        connection.send(SUBSCRIBED);
                     }
                 }
                 Ok(count) => {

@@ -3,9 +3,9 @@
 
 use std::env;
 
-use tidings_core::wire::text_into;
+use tidings_core::wire::{client, text_into};
 
-use super::{DIGITS, Dialect, Role};
+use super::{DIGITS, Dialect, MASK, Role};
 use crate::limit::Gather;
 use crate::process::{Launch, Place};
 use crate::scenario::Run;
@@ -33,12 +33,18 @@ impl Dialect for Limit {
         if role == Role::Publisher { "/publish".to_owned() } else { "/".to_owned() }
     }
 
-    fn hello(&self, _: &Run, _: Role) -> Vec<u8> {
-        Vec::new()
+    /// One message there and one back, as any protocol has them: a socket that has answered acknowledges later than
+    /// one that only listens, and that is a tenth of what a delivery costs.
+    fn hello(&self, _: &Run, role: Role) -> Vec<u8> {
+        let mut out = Vec::new();
+        if role != Role::Publisher {
+            client::text_into(&mut out, MASK, "subscribe");
+        }
+        out
     }
 
-    fn is_ready(&self, _: Role, _: &[u8]) -> bool {
-        true
+    fn is_ready(&self, role: Role, message: &[u8]) -> bool {
+        role == Role::Publisher || message == b"subscribed"
     }
 
     fn publish(&self, out: &mut Vec<u8>, run: &Run, number: usize) {

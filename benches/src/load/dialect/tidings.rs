@@ -5,13 +5,11 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tidings_core::wire::client::text_into;
 
-use super::{DIGITS, Dialect, Role};
+use super::{DIGITS, Dialect, MASK, Role};
 use crate::process::{Launch, Place};
 use crate::scenario::Run;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// Masking costs the server the same with any mask.
-const MASK: [u8; 4] = [0x5a, 0x17, 0xc3, 0x6e];
 
 pub(super) struct Tidings {
     key: EncodingKey,
