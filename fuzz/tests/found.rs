@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidings_core::wire::client::text_into;
+use tidings_core::{ConnId, Input};
 use tidings_sim::{LogMode, World, events, request};
 
 /// Seed 6: a heartbeat waits for a moment, and for that moment its connection had a backlog, so that the look
@@ -49,4 +51,28 @@ fn a_client_that_the_hub_does_not_read_from_is_not_silent() {
 
     assert_eq!(client.read_type("published").len(), 1);
     assert_eq!(client.closed(), None);
+}
+
+/// Seed 1012695: answers over the bound waited for the end of the turn in which a heartbeat was due, and the hub took
+/// their peer for one that takes nothing.
+#[test]
+fn a_client_that_asks_for_much_has_its_heartbeat_all_the_same() {
+    let world = World::with(|config| {
+        config.limits.unsent_bytes = 1_024;
+        (config.heartbeat.interval_ms, config.heartbeat.timeout_ms) = (1_000, 2_500);
+    });
+    let client = world.connect("ann");
+    while client.read_type("heartbeat").is_empty() {
+        world.advance(1);
+    }
+    world.advance(999);
+
+    world.together(|| {
+        world.advance(1);
+        let mut pings = Vec::new();
+        (0..150).for_each(|_| text_into(&mut pings, [0; 4], r#"{"type":"ping"}"#));
+        world.input(Input::Received { conn: ConnId::new(0, 0), bytes: &pings });
+    });
+
+    assert_eq!(client.read_type("heartbeat").len(), 1);
 }

@@ -225,8 +225,8 @@ impl Hub {
             session.next_heartbeat = session.next_heartbeat + interval;
         }
         let stream = session.is_stream();
-        // A peer that takes nothing has its heartbeats waiting already.
-        if self.config.limits.unsent_bytes < connection.outbox.len() {
+        // A peer that takes nothing has its heartbeats waiting already; one that only asked for much has not.
+        if connection.behind.is_some() && self.config.limits.unsent_bytes < connection.outbox.len() {
             return;
         }
         self.stats.heartbeats += 1;
