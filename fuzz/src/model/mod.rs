@@ -350,7 +350,14 @@ impl Model {
     /// The hub was asked for bytes and had none for this connection.
     pub fn idle(&mut self, _now: Now, link: LinkId) {
         if let Some(link) = self.links.get_mut(&link) {
-            link.idle = true;
+            (link.idle, link.polled) = (true, false);
+        }
+    }
+
+    /// The hub was asked for bytes and had some, of which nothing was taken.
+    pub fn polled(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.polled = true;
         }
     }
 

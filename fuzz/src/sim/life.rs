@@ -53,9 +53,11 @@ impl Life {
             let _ = self.hub.poll_transmit(conn, budget);
             if let Some(link) = link
                 && let Some(conn) = scene.link(link).conn
-                && self.hub.poll_transmit(conn, budget).is_none()
             {
-                self.nothing(scene, link);
+                match self.hub.poll_transmit(conn, budget).is_some() {
+                    true => scene.model.polled(link),
+                    false => self.nothing(scene, link),
+                }
             }
             self.stale = true;
         }
@@ -320,6 +322,12 @@ impl Life {
         if room == 0 {
             if !std::mem::replace(&mut link.blocked, true) {
                 scene.model.blocked(now, id, true);
+                // A shell learns it by trying, and tells the hub.
+                if let Some(transmit) = self.hub.poll_transmit(conn, budget) {
+                    let _ = transmit.commit(0);
+                    scene.model.polled(id);
+                }
+                self.stale = true;
             }
             return false;
         }
