@@ -55,7 +55,7 @@ use publish::{Append, PublishId, Publishing};
 use shared::{Connections, Outputs, State};
 
 pub use delivery::Transmit;
-pub use memory::{Footprint, Held};
+pub use memory::Held;
 pub use metrics::metrics;
 
 /// Definitions that entries of history are held against in one poll of a connection that catches up.

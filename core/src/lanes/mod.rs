@@ -459,10 +459,5 @@ fn conflate(
     Some(freed)
 }
 
-/// Bytes of memory that the lanes of one connection take at most, with `queue` handles each.
-pub(crate) const fn memory_max(queue: usize) -> usize {
-    size_of::<State>() + 4 * (queue / queue::RUNS_PER_NODE + 2) * queue::NODE_BYTES
-}
-
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use tidings_core::PerLane;
 use tidings_core::client::{About, ClientOutput, ClientState, GapReason, SubscriptionId};
 use tidings_core::event::Priority;
 
-use super::matching::{Definition, Grants};
+use super::matching::Definition;
+use super::session::{Reign, Session};
 use super::truth::{Event, Life, Truth};
 use super::{Invariant, LinkId, Violation};
 
@@ -30,8 +31,8 @@ pub(super) struct App {
     pub(super) state: Option<ClientState>,
     /// Which life of the log it is in.
     life: Option<usize>,
-    /// What it was allowed by any of its tokens.
-    grants: Vec<Grants>,
+    /// Its tokens on connections that are over.
+    reigns: Vec<Reign>,
     /// What came in the log's current life, for whichever subscription.
     got: BTreeSet<u64>,
     gaps: Vec<(Priority, u64, u64)>,
@@ -48,16 +49,16 @@ impl App {
         self.subscriptions.remove(&subscription);
     }
 
-    pub(super) fn allow(&mut self, grants: Grants) {
-        if !self.grants.contains(&grants) {
-            self.grants.push(grants);
-        }
+    /// It leaves a connection.
+    pub(super) fn leave(&mut self, session: Option<&Session>) {
+        self.reigns.extend(session.map(Session::reigns).unwrap_or_default());
     }
 
     /// It is connected to a hub that serves this life of the log.
     pub(super) fn enter(&mut self, life: usize) {
         if self.life != Some(life) {
             self.life = Some(life);
+            self.reigns.clear();
             self.gaps.clear();
             self.got.clear();
             for subscription in self.subscriptions.values_mut() {
@@ -135,13 +136,18 @@ impl App {
         Ok(())
     }
 
-    /// Whether everything up to `end` has arrived.
-    pub(super) fn check_whole(&self, truth: &Truth, end: u64) -> Result<(), Violation> {
+    /// Whether everything up to `end` has arrived, save what a token that was in force when it passed withheld.
+    pub(super) fn check_whole(&self, truth: &Truth, session: &Session, end: u64) -> Result<(), Violation> {
         let Some(life) = self.life.map(|life| truth.life(life)) else { return Ok(()) };
         for own in self.subscriptions.values() {
             let Some(from) = own.from else { continue };
             let missing = life.between(from, end).iter().find(|event| {
-                self.is_due(own, event) && !own.got.contains(&event.offset) && !self.is_covered(life, event)
+                let withheld =
+                    session.withheld(event) || self.reigns.iter().any(|reign| reign.withheld(event));
+                own.definition.matches(&event.value)
+                    && !withheld
+                    && !own.got.contains(&event.offset)
+                    && !self.is_covered(life, event)
             });
             if let Some(missing) = missing {
                 let text = format!("an application never got {} of lane {}", missing.offset, missing.lane);
@@ -149,10 +155,6 @@ impl App {
             }
         }
         Ok(())
-    }
-
-    fn is_due(&self, own: &Subscription, event: &Event) -> bool {
-        own.definition.matches(&event.value) && self.grants.iter().all(|grants| grants.permit(&event.value))
     }
 
     /// Whether a gap or a newer event of the same key stands for it: one that any subscription of the connection

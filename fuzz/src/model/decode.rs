@@ -55,6 +55,24 @@ impl Input {
         Some(Unit { begun, what: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
+    /// The head that comes next, without taking it.
+    pub(super) fn next_head(&self) -> Option<String> {
+        let end = self.rest().windows(4).position(|window| window == b"\r\n\r\n")?;
+        Some(String::from_utf8_lossy(&self.rest()[..end + 4]).into_owned())
+    }
+
+    /// A request or a response, head and body, whose body has a length.
+    pub(super) fn whole(&mut self, step: u64) -> Option<(String, Vec<u8>)> {
+        let head = self.next_head()?;
+        let len = field(&head, "content-length").map_or(Some(0), |len| len.parse().ok())?;
+        let end = self.rest().windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        if self.rest().len() < end + len {
+            return None;
+        }
+        let (mut bytes, _) = self.take(end + len, step);
+        Some((head, bytes.split_off(end)))
+    }
+
     /// A chunk of a body; an empty one is the last.
     pub(super) fn chunk(&mut self, step: u64) -> Option<Unit<Vec<u8>>> {
         let line = self.rest().windows(2).position(|window| window == b"\r\n")?;
@@ -169,5 +187,10 @@ mod tests {
         assert_eq!(field(&head, "HOST"), Some("x"));
         assert_eq!(input.chunk(1).unwrap().what, b"abc");
         assert_eq!(input.chunk(1).unwrap().what, b"");
+        input.push(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", 2);
+        assert_eq!(input.whole(2), None);
+        input.push(b"cGET", 2);
+        assert_eq!(input.whole(2).unwrap().1, b"abc");
+        assert_eq!(input.rest(), b"GET");
     }
 }

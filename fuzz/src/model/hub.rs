@@ -7,16 +7,36 @@ use tidings_core::event::Priority;
 use tidings_core::stats::Stats;
 use tidings_core::{Config, Hub, Instant, PerLane};
 
+use super::closing::Expelled;
+use super::ledger::Key;
+use super::tokens::Pass;
 use super::truth::{Event, Seen, Window};
-use super::{Invariant, LinkId, Violation};
+use super::{Invariant, LinkId, Moment, Violation};
 
 /// A deadline fires up to a tick of the hub's timers late.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-/// Connections over the limit that a hub still tells so.
-const OVERLOAD: usize = 256;
-/// Bytes that history holds for a byte of a small event, at most.
-const HELD_A_BYTE: usize = 16;
+/// An event that a hub asks the log for.
+#[derive(Debug, Default)]
+pub(super) struct Fresh {
+    /// How often it did so and nobody has been told that the event is new.
+    untold: u32,
+    /// When it did so last.
+    at: Option<Instant>,
+}
+
+impl Fresh {
+    pub(super) fn asked(&mut self, now: Instant) {
+        (self.untold, self.at) = (self.untold + 1, Some(now));
+    }
+
+    /// Somebody is told that the event is new; says whether that can be.
+    pub(super) fn tell(&mut self) -> bool {
+        let can_be = 0 < self.untold;
+        self.untold = self.untold.saturating_sub(1);
+        can_be
+    }
+}
 
 /// What happened, to be compared with what the hub counted.
 #[derive(Debug, Default)]
@@ -51,6 +71,17 @@ pub(super) struct HubModel {
     /// Keys that it trusted and, at some moment, did not.
     pub(super) distrusted: BTreeSet<u8>,
     pub(super) draining: bool,
+    pub(super) stopping: bool,
+    /// Whom an operator has sent away.
+    pub(super) expelled: Vec<Expelled>,
+    /// Sessions of each user, and when they were last more than are allowed.
+    crowds: BTreeMap<String, (usize, Option<Instant>)>,
+    /// Some connection cannot be followed: of whichever user's it is.
+    pub(super) blind: bool,
+    /// What it asked the log for.
+    pub(super) fresh: BTreeMap<Key, Fresh>,
+    /// When it asked, each time.
+    pub(super) asked: Vec<Instant>,
     pub(super) links: BTreeSet<LinkId>,
     pub(super) counts: Counts,
     /// The most by which its timers were ever called late.
@@ -73,6 +104,12 @@ impl HubModel {
             keys: keys.to_vec(),
             distrusted: BTreeSet::new(),
             draining: false,
+            stopping: false,
+            expelled: Vec::new(),
+            crowds: BTreeMap::new(),
+            blind: false,
+            fresh: BTreeMap::new(),
+            asked: Vec::new(),
             links: BTreeSet::new(),
             counts: Counts::default(),
             lateness: Duration::ZERO,
@@ -91,6 +128,57 @@ impl HubModel {
         self.end = event.offset;
         self.counts.published[event.lane] += 1;
         self.window.push(event, &self.config, now);
+        let text = |name: &str| event.value[name].as_str().unwrap_or("").to_owned();
+        let key = (event.record.publisher.to_string(), text("source"), text("id"));
+        // It is known from when it was asked for on.
+        let since = self.fresh.get(&key).and_then(|fresh| fresh.at).unwrap_or(now);
+        self.seen.insert(key, (event.offset, since));
+    }
+
+    /// Whether an event that the log is asked for is not known to be in it (PROTOCOL §6).
+    pub(super) fn check_new(&self, key: &Key, now: Instant) -> Result<(), Violation> {
+        let window = Duration::from_millis(self.config.dedup.window_ms);
+        let Some((offset, at)) = self.seen.get(key).filter(|(_, at)| now.since(*at) < window) else {
+            return Ok(());
+        };
+        // The hub may forget early only where its table is full; what the log did not take has its place there too.
+        let recent = self.seen.values().filter(|(_, at)| now.since(*at) < window).count();
+        let asked = self.asked.iter().rev().take_while(|at| now.since(**at) < window).count();
+        if self.config.dedup.entries <= recent + asked {
+            return Ok(());
+        }
+        let text = format!("{key:?} is in the log at {offset} since {at:?}, and is published again");
+        Err(Violation::new(Invariant::Durable, text))
+    }
+
+    /// Whether a token must be taken now.
+    pub(super) fn takes(&self, pass: &Pass, at: Moment) -> bool {
+        let revoked = self.revoked.get(&pass.user);
+        pass.is_current(at.now.unix)
+            && self.keys.contains(&pass.key)
+            && !self.distrusted.contains(&pass.key)
+            && revoked.is_none_or(|until| pass.issued_s.is_some_and(|issued| until < &issued))
+    }
+
+    /// A user's session begins.
+    pub(super) fn enter(&mut self, user: &str, now: Instant) {
+        let (count, crowded) = self.crowds.entry(user.to_owned()).or_default();
+        *count += 1;
+        if self.config.limits.connections_per_user < *count {
+            *crowded = Some(now);
+        }
+    }
+
+    /// A user's session is over.
+    pub(super) fn leave(&mut self, user: &str) {
+        if let Some((count, _)) = self.crowds.get_mut(user) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Whether a user had too many sessions at `since` or later.
+    pub(super) fn was_crowded(&self, user: &str, since: Instant) -> bool {
+        self.crowds.get(user).is_some_and(|(_, crowded)| crowded.is_some_and(|at| since <= at))
     }
 
     /// How late a deadline may fire.
@@ -104,38 +192,23 @@ impl HubModel {
         self.window.evicted(lane, &self.config, now, tolerance)
     }
 
-    /// How many of the longest events may go in other lanes before one that waits in `lane`.
-    pub(super) fn patience(&self, lane: Priority) -> usize {
+    /// The weight of a lane beside `critical`.
+    pub(super) fn weight(&self, lane: Priority) -> usize {
         let weights = &self.config.lanes;
-        let own = match lane {
+        let weight = match lane {
             Priority::High => weights.high,
             Priority::Normal => weights.normal,
             Priority::Low | Priority::Critical => weights.low,
         };
-        let others = weights.high + weights.normal + weights.low - own;
-        let share = usize::try_from(others / own.max(1)).unwrap_or(usize::MAX / 8);
-        3 * (share + 2)
+        usize::try_from(weight).unwrap_or(usize::MAX / 8)
     }
 
-    /// Whether the hub as a whole keeps to its bounds.
-    pub(super) fn check_bounds(&self, machine: &Hub) -> Result<(), Violation> {
-        let (config, held) = (&self.config, machine.held());
-        // A lane keeps its newest event, however large it is.
-        let history = 4 * (config.history.bytes + HELD_A_BYTE * config.limits.event_bytes);
-        let bounds = [
-            ("connections", held.connections, config.limits.connections + OVERLOAD),
-            ("events of history", held.history_events, 4 * config.history.events),
-            ("bytes of history", held.history_bytes, history),
-            ("keys of deduplication", held.dedup_keys, config.dedup.entries),
-            ("appends", held.appends, config.dedup.entries),
-        ];
-        match bounds.iter().find(|(_, held, most)| most < held) {
-            Some((name, held, most)) => {
-                let text = format!("the hub holds {held} {name}, of {most} at most");
-                Err(Violation::new(Invariant::Bounded, text))
-            }
-            None => Ok(()),
-        }
+    /// How many of the longest events may go in other lanes before one that waits in `lane`.
+    pub(super) fn patience(&self, lane: Priority) -> usize {
+        let [high, normal, low] =
+            [Priority::High, Priority::Normal, Priority::Low].map(|lane| self.weight(lane));
+        let own = self.weight(lane);
+        3 * ((high + normal + low - own) / own.max(1) + 2)
     }
 
     /// Compares what happened with what the hub counted.

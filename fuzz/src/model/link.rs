@@ -1,33 +1,41 @@
-//! One connection: its bytes both ways, what they mean, and when it must end.
-
-use std::time::Duration;
+//! One connection: its bytes both ways, and what they mean.
 
 use serde_json::Value;
-use tidings_core::Instant;
-use tidings_core::PerLane;
+use tidings_core::{Config, Instant, PerLane};
 
+use super::closing::{PeerSeen, check_close};
+use super::deadlines::beat;
 use super::decode::{self, Frame, Input, Unit};
-use super::hub::{HubModel, TICK};
-use super::matching::{Definition, Grants};
+use super::exchange::Exchange;
+use super::hub::HubModel;
+use super::ledger::Ledger;
+use super::replies::check_expiry;
 use super::session::{Context, Request, Session, Told, number, offsets};
 use super::tokens::Tokens;
 use super::truth::Truth;
-use super::{HubId, Invariant, Moment, Violation};
+use super::{HubId, Invariant, Moment, Violation, memory};
 
-/// How long a hub lets a connection linger whose last word is said.
-const LINGER: Duration = Duration::from_secs(2);
+/// What a hub knows that hears a peer.
+pub(super) struct Hearing<'a> {
+    pub(super) at: Moment,
+    pub(super) hub: &'a mut HubModel,
+    pub(super) tokens: &'a Tokens,
+    pub(super) ledger: &'a mut Ledger,
+}
 
 /// What a connection speaks.
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// No whole request has come.
     Silent,
     /// A request for a session has come, and its answer has not.
     Asked(Box<Session>, String),
     /// A session.
     Live(Box<Session>),
-    /// Requests that begin no session, or a session refused.
-    Plain,
+    /// Requests that begin no session.
+    Plain(Exchange),
+    /// A session refused, or what cannot be followed.
+    Over,
 }
 
 /// A connection as the model has it.
@@ -36,38 +44,36 @@ pub(super) struct Link {
     pub(super) hub: HubId,
     /// Its peer breaks rules: closing it for that is right.
     pub(super) rogue: bool,
-    corrupted: bool,
-    phase: Phase,
+    pub(super) corrupted: bool,
+    pub(super) phase: Phase,
     said: Input,
     told: Input,
     /// The text of a stream of which no whole block has come.
-    blocks: Vec<u8>,
+    pub(super) blocks: Vec<u8>,
     /// A message of the client in pieces.
     pieces: Vec<u8>,
-    accepted: Instant,
-    heard: Instant,
+    pub(super) accepted: Instant,
+    pub(super) heard: Instant,
     /// When it was heard before that.
     heard_before: Instant,
     /// When the kernel last took bytes of what it could not take at once.
-    took: Instant,
+    pub(super) took: Instant,
     /// When it last took any.
-    wrote: Instant,
+    pub(super) wrote: Instant,
     /// The kernel's buffer is full.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// What was last written had to wait for its turn.
-    held: bool,
+    pub(super) held: bool,
     /// The hub does not read from it.
-    paused: bool,
+    pub(super) paused: bool,
     /// The hub had nothing more to say.
     pub(super) idle: bool,
     /// It was asked for bytes of which nothing was taken: a stream's blocks are encoded, and counted, by that.
     pub(super) polled: bool,
-    /// What tokens allow that were given since the last look, whether the hub has taken them or not.
-    pub(super) offered: Vec<Grants>,
     /// Since when its session must not be any more: its token has expired, or its key is not trusted.
-    overdue: Option<Instant>,
+    pub(super) overdue: Option<Instant>,
     /// From which step on no frame of its may begin any more.
-    mute: Option<u64>,
+    pub(super) mute: Option<u64>,
 }
 
 impl Link {
@@ -91,7 +97,6 @@ impl Link {
             paused: false,
             idle: true,
             polled: false,
-            offered: Vec::new(),
             overdue: None,
             mute: None,
         }
@@ -107,15 +112,42 @@ impl Link {
     fn session_mut(&mut self) -> Option<&mut Session> {
         match &mut self.phase {
             Phase::Live(session) | Phase::Asked(session, _) => Some(session),
-            Phase::Silent | Phase::Plain => None,
+            Phase::Silent | Phase::Plain(_) | Phase::Over => None,
         }
     }
 
     /// From here on its peer's bytes cannot be followed.
-    pub(super) fn corrupt(&mut self) {
-        (self.corrupted, self.rogue) = (true, true);
+    pub(super) fn corrupt(&mut self, hub: &mut HubModel, ledger: &mut Ledger) {
+        (self.corrupted, self.rogue, ledger.blind) = (true, true, true);
+        match self.session_mut() {
+            Some(session) => session.opaque = true,
+            None => hub.blind = true,
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn end(&mut self, at: Moment, hub: &mut HubModel) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Asked(session, _) | Phase::Live(session) => leave(&session, hub),
+            Phase::Plain(exchange) => exchange.end(at, hub),
+            Phase::Silent | Phase::Over => {}
+        }
+    }
+
+    /// How much memory it may hold, whose shell reads at most `read` bytes at once.
+    pub(super) fn memory_max(&self, config: &Config, read: usize) -> usize {
+        let session = memory::of_session(config, read);
+        match self.phase {
+            Phase::Live(_) => session,
+            _ => session.max(memory::of_request(config, read)),
+        }
+    }
+
+    /// The hub had nothing more to say.
+    pub(super) fn is_idle(&mut self) {
+        (self.idle, self.polled) = (true, false);
         if let Some(session) = self.session_mut() {
-            session.opaque = true;
+            session.is_idle();
         }
     }
 
@@ -130,9 +162,9 @@ impl Link {
         open && !self.rogue && !self.blocked && !self.is_unsaid()
     }
 
-    pub(super) fn appended(&mut self, at: Moment, event: &super::truth::Event) {
+    pub(super) fn appended(&mut self, at: Moment, event: &super::truth::Event, queue: usize) {
         if let Phase::Live(session) = &mut self.phase {
-            session.appended(at, event);
+            session.appended(at, event, queue);
         }
     }
 
@@ -151,29 +183,40 @@ impl Link {
 
     // What the client says
 
-    pub(super) fn received(&mut self, at: Moment, hub: &mut HubModel, tokens: &Tokens, bytes: &[u8]) {
-        if self.heard < at.now.instant {
-            (self.heard_before, self.heard) = (self.heard, at.now.instant);
+    pub(super) fn received(&mut self, cx: &mut Hearing<'_>, bytes: &[u8]) {
+        let Moment { now, step } = cx.at;
+        if self.heard < now.instant {
+            (self.heard_before, self.heard) = (self.heard, now.instant);
         }
-        if self.corrupted || matches!(self.phase, Phase::Plain) {
+        if self.corrupted || matches!(self.phase, Phase::Over) {
             return;
         }
-        self.said.push(bytes, at.step);
+        self.said.push(bytes, step);
         if matches!(self.phase, Phase::Silent) {
-            let Some(Unit { what: head, .. }) = self.said.head(at.step) else { return };
-            self.phase = ask(at, hub, tokens, head);
+            let Some(head) = self.said.next_head() else { return };
+            self.phase = ask(cx, head);
+            if let Phase::Asked(..) = self.phase {
+                let _ = self.said.head(step);
+            }
         }
-        while let Some(Unit { what: frame, .. }) = self.said.frame(at.step) {
-            self.client_frame(at, hub, tokens, frame);
+        if let Phase::Plain(exchange) = &mut self.phase {
+            while let Some((head, body)) = self.said.whole(step) {
+                exchange.ask(cx, &head, &body);
+            }
+            return;
+        }
+        while let Some(Unit { what: frame, .. }) = self.said.frame(step) {
+            self.client_frame(cx, frame);
         }
     }
 
-    fn client_frame(&mut self, at: Moment, hub: &mut HubModel, tokens: &Tokens, frame: Frame) {
+    fn client_frame(&mut self, cx: &mut Hearing<'_>, frame: Frame) {
         if frame.opcode == 9 {
-            return self.request(at, hub, tokens, serde_json::json!({"type": "ping frame"}));
+            return self.request(cx, serde_json::json!({"type": "ping frame"}));
         }
         if let Some(session) = self.session_mut().filter(|_| frame.opcode == 8) {
-            session.echo = frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
+            let code = frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
+            session.echo = Some(code.unwrap_or(1000));
         }
         if 2 < frame.opcode {
             return;
@@ -182,18 +225,20 @@ impl Link {
         if frame.fin {
             let text = std::mem::take(&mut self.pieces);
             let message = serde_json::from_slice(&text).unwrap_or(Value::Null);
-            self.request(at, hub, tokens, message);
+            self.request(cx, message);
         }
     }
 
-    fn request(&mut self, at: Moment, hub: &mut HubModel, tokens: &Tokens, message: Value) {
+    fn request(&mut self, cx: &mut Hearing<'_>, message: Value) {
+        let Hearing { at, hub, tokens, ledger } = cx;
         let pass = message["token"].as_str().and_then(|token| tokens.pass(token, &hub.config));
         let evicted = PerLane::from_fn(|lane| hub.evicted(lane, at.now.instant).1);
         let end = hub.end;
-        self.offered.extend(pass.iter().map(|pass| pass.grants.clone()));
-        if let Some(session) = self.session_mut() {
-            session.requests.push_back(Request { message, end, evicted, pass });
+        let Some(session) = self.session_mut() else { return };
+        if let Some(user) = session.user.as_ref().filter(|_| message["type"] == "publish") {
+            ledger.ask(user, &message["event"], false);
         }
+        session.requests.push_back(Request { message, end, evicted, pass });
     }
 
     // What the hub says
@@ -201,8 +246,7 @@ impl Link {
     pub(super) fn wrote(
         &mut self,
         at: Moment,
-        truth: &Truth,
-        hub: &mut HubModel,
+        (truth, hub, ledger): (&Truth, &mut HubModel, &mut Ledger),
         bytes: &[u8],
     ) -> Result<(), Violation> {
         hub.counts.bytes_sent += bytes.len() as u64;
@@ -216,7 +260,7 @@ impl Link {
         }
         self.idle = false;
         self.told.push(bytes, at.step);
-        let read = self.read(Context { at, truth, hub });
+        let read = self.read(Context { at, truth, hub, ledger });
         self.wrote = at.now.instant;
         if behind {
             self.took = self.wrote;
@@ -229,7 +273,13 @@ impl Link {
             let Some(Unit { what: head, .. }) = self.told.head(cx.at.step) else { return Ok(()) };
             self.answered(&mut cx, &head)?;
         }
-        if matches!(self.phase, Phase::Silent | Phase::Plain) {
+        if let Phase::Plain(exchange) = &mut self.phase {
+            while let Some((head, body)) = self.told.whole(cx.at.step) {
+                exchange.answer(&mut cx, &head, &body)?;
+            }
+            return Ok(());
+        }
+        if matches!(self.phase, Phase::Silent | Phase::Over) {
             self.told = Input::default();
             return Ok(());
         }
@@ -247,12 +297,13 @@ impl Link {
 
     /// The answer to the request for a session.
     fn answered(&mut self, cx: &mut Context<'_>, head: &str) -> Result<(), Violation> {
-        let Phase::Asked(session, request) = std::mem::replace(&mut self.phase, Phase::Plain) else {
+        let Phase::Asked(session, request) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Ok(());
         };
         let status = head.split(' ').nth(1).unwrap_or("");
         if status != "101" && !(status == "200" && session.stream) {
-            let good = session.pass.as_ref().is_some_and(|pass| is_good(pass, cx.hub, cx.at));
+            leave(&session, cx.hub);
+            let good = session.pass.as_ref().is_some_and(|pass| cx.hub.takes(pass, cx.at));
             if status == "401" && good {
                 return Err(Violation::new(Invariant::Legal, "a good token was refused".to_owned()));
             }
@@ -286,7 +337,7 @@ impl Link {
         if !fin || masked || !matches!(opcode, 1 | 8 | 9 | 10) {
             return illegal(format!("a frame of opcode {opcode}, final {fin}, masked {masked}"));
         }
-        let (rogue, heard, took) = (self.rogue, self.heard, self.took);
+        let (rogue, corrupted, heard, took) = (self.rogue, self.corrupted, self.heard, self.took);
         let Phase::Live(session) = &mut self.phase else { return Ok(()) };
         if let Some(code) = session.closed {
             return illegal(format!("a frame behind Close {code}"));
@@ -294,6 +345,7 @@ impl Link {
         match opcode {
             8 => {
                 let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+                leave(session, cx.hub);
                 session.closed = Some(code);
                 if session.echo == Some(code) {
                     return Ok(());
@@ -301,7 +353,7 @@ impl Link {
                 // What is heard in the moment of a close may have come after it was decided.
                 let heard = if heard == cx.at.now.instant { self.heard_before } else { heard };
                 let silent = cx.at.now.instant.since(heard);
-                return check_close(session, cx, code, rogue, silent, took);
+                return check_close(session, cx, code, PeerSeen { rogue, corrupted, silent, took });
             }
             10 => {
                 let front = session.requests.front().map(|request| request.message["type"] == "ping frame");
@@ -348,91 +400,6 @@ impl Link {
             _ => session.reply(cx, &message),
         }
     }
-
-    fn chunk(&mut self, cx: &mut Context<'_>, chunk: Unit<Vec<u8>>) -> Result<(), Violation> {
-        let Unit { begun, what } = chunk;
-        let Phase::Live(session) = &mut self.phase else { return Ok(()) };
-        if session.closed.is_some() {
-            return Err(Violation::new(Invariant::Legal, "a chunk behind the last one".to_owned()));
-        }
-        if what.is_empty() {
-            session.closed = Some(0);
-            return Ok(());
-        }
-        self.blocks.extend(what);
-        while let Some(end) = self.blocks.windows(2).position(|window| window == b"\n\n") {
-            let block: Vec<u8> = self.blocks.drain(..end + 2).collect();
-            let Phase::Live(session) = &mut self.phase else { return Ok(()) };
-            block_of(session, cx, begun, &String::from_utf8_lossy(&block))?;
-            // Whatever a block says, the next heartbeat comes within an interval.
-            session.beat = (!self.held).then_some(cx.at.now.instant);
-        }
-        Ok(())
-    }
-
-    // Time
-
-    /// Whether a deadline of this connection has passed without its being met.
-    pub(super) fn check_deadlines(&mut self, at: Moment, hub: &HubModel) -> Result<(), Violation> {
-        let now = at.now.instant;
-        let (late, slack) = (hub.tolerance(), TICK);
-        let blocked = self.blocked;
-        let limits = &hub.config.limits;
-        let handshake = Duration::from_millis(
-            limits.handshake_ms.max(hub.config.http.head_ms).max(hub.config.http.idle_ms),
-        );
-        let session = match &mut self.phase {
-            Phase::Silent if !self.corrupted && self.accepted + handshake + late + slack + LINGER < now => {
-                return Err(Violation::new(
-                    Invariant::Punctual,
-                    "a connection that never asked is still there".to_owned(),
-                ));
-            }
-            Phase::Silent | Phase::Plain => return Ok(()),
-            Phase::Asked(session, _) | Phase::Live(session) => session,
-        };
-        if session.closed.is_some() {
-            return Ok(());
-        }
-        let trusted = session.pass.as_ref().is_none_or(|pass| hub.keys.contains(&pass.key));
-        let expired = session
-            .pass
-            .as_ref()
-            .and_then(|pass| pass.deadline_ms)
-            .is_some_and(|at_ms| at_ms <= at.now.unix.as_millis());
-        if trusted && !expired {
-            (self.overdue, self.mute) = (None, None);
-        } else {
-            let since = *self.overdue.get_or_insert(now);
-            if since + Duration::from_secs(1) + late + slack < now {
-                self.mute.get_or_insert(at.step);
-            }
-            let linger = if blocked || !self.idle { LINGER } else { Duration::ZERO };
-            if since + Duration::from_secs(1) + late + slack + linger < now {
-                let text = format!("a session whose token is void since {since:?} is still there");
-                return Err(Violation::new(Invariant::Punctual, text));
-            }
-        }
-        let taken = if self.idle { self.took } else { self.wrote };
-        let alive = if session.stream { self.wrote } else { self.heard.max(taken) };
-        let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
-        // The reader of a stream never sends: only its backlog tells.
-        let heard = !self.idle || !session.stream && !self.paused;
-        if heard && alive + timeout + late + slack + LINGER < now {
-            let text = format!("a peer silent since {alive:?} is still there");
-            return Err(Violation::new(Invariant::Alive, text));
-        }
-        if blocked || !self.idle {
-            session.beat = None;
-        } else if let Some(last) = session.beat {
-            let interval = Duration::from_millis(hub.config.heartbeat.interval_ms);
-            if last + interval + late + slack < now {
-                let text = format!("no heartbeat came since {last:?}");
-                return Err(Violation::new(Invariant::Punctual, text));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn events_or_all(events: Value) -> Value {
@@ -440,25 +407,29 @@ fn events_or_all(events: Value) -> Value {
 }
 
 /// What a request's head asks for.
-fn ask(at: Moment, hub: &HubModel, tokens: &Tokens, head: String) -> Phase {
+fn ask(cx: &mut Hearing<'_>, head: String) -> Phase {
+    let Hearing { at, hub, tokens, .. } = cx;
     let stream = head.starts_with("GET /v1/stream");
     let upgrade =
         decode::field(&head, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     if !stream && !upgrade {
-        return Phase::Plain;
+        return Phase::Plain(Exchange::default());
     }
     let pass = decode::token(&head).and_then(|token| tokens.pass(token, &hub.config));
     let pass = pass.filter(|pass| pass.is_current(at.now.unix) && hub.keys.contains(&pass.key));
-    Phase::Asked(Box::new(Session::new(stream, pass)), head)
+    if let Some(pass) = &pass {
+        hub.enter(&pass.user, at.now.instant);
+    }
+    Phase::Asked(Box::new(Session::new(stream, pass, at.now.instant)), head)
 }
 
-/// Whether a token must be taken now.
-fn is_good(pass: &super::tokens::Pass, hub: &HubModel, at: Moment) -> bool {
-    let revoked = hub.revoked.get(&pass.user);
-    pass.is_current(at.now.unix)
-        && hub.keys.contains(&pass.key)
-        && !hub.distrusted.contains(&pass.key)
-        && revoked.is_none_or(|until| pass.issued_s.is_some_and(|issued| until < &issued))
+/// A session that is not closed yet is over.
+pub(super) fn leave(session: &Session, hub: &mut HubModel) {
+    if session.closed.is_none()
+        && let Some(user) = &session.user
+    {
+        hub.leave(user);
+    }
 }
 
 fn welcome(session: &mut Session, cx: &Context<'_>, message: &Value) -> Result<(), Violation> {
@@ -472,6 +443,8 @@ fn welcome(session: &mut Session, cx: &Context<'_>, message: &Value) -> Result<(
             format!("welcomed without a good token: {message}"),
         ));
     };
+    check_expiry(pass, message)?;
+    session.name = message["connection"].as_str().map(str::to_owned);
     let heartbeat = &cx.hub.config.heartbeat;
     let right = message["user"] == *pass.user
         && message["protocol"] == 1
@@ -480,122 +453,4 @@ fn welcome(session: &mut Session, cx: &Context<'_>, message: &Value) -> Result<(
         && message["heartbeat"]["timeout"] == heartbeat.timeout_ms
         && number(message, "offset")? <= cx.hub.end;
     if right { Ok(()) } else { illegal("a wrong welcome") }
-}
-
-/// Whether a session was closed with the right code, at the right time.
-fn check_close(
-    session: &Session,
-    cx: &Context<'_>,
-    code: u16,
-    rogue: bool,
-    silent: Duration,
-    took: Instant,
-) -> Result<(), Violation> {
-    let wrong = |invariant, text: String| Err(Violation::new(invariant, format!("Close {code}: {text}")));
-    let timeout = Duration::from_millis(cx.hub.config.heartbeat.timeout_ms);
-    match code {
-        // Which of its tokens is in force cannot be told.
-        4401 | 4419 if session.opaque => Ok(()),
-        4401 => {
-            let good = session.pass.as_ref().is_some_and(|pass| is_good(pass, cx.hub, cx.at));
-            if good { wrong(Invariant::Legal, "for a good token".to_owned()) } else { Ok(()) }
-        }
-        4408 if silent < timeout => wrong(Invariant::Alive, format!("for a peer silent for only {silent:?}")),
-        4408 if cx.at.now.instant.since(took) < timeout => {
-            wrong(Invariant::Alive, format!("for a peer that takes its backlog, last at {took:?}"))
-        }
-        4419 => {
-            let deadline = session.pass.as_ref().and_then(|pass| pass.deadline_ms);
-            if deadline.is_some_and(|deadline| deadline <= cx.at.now.unix.as_millis()) {
-                return Ok(());
-            }
-            wrong(Invariant::Punctual, format!("before {deadline:?}"))
-        }
-        1012 if !cx.hub.draining => wrong(Invariant::Legal, "of a hub that does not drain".to_owned()),
-        1011 => wrong(Invariant::Legal, "a fault of the hub".to_owned()),
-        1002 | 1003 | 1007 | 1009 | 4400 if !rogue => {
-            wrong(Invariant::Legal, "a peer that keeps to the rules".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a heartbeat came an interval after the last one.
-fn beat(session: &mut Session, cx: &Context<'_>, held: bool) -> Result<(), Violation> {
-    let now = cx.at.now.instant;
-    let last = std::mem::replace(&mut session.beat, (!held).then_some(now));
-    let Some(last) = last.filter(|_| !held) else { return Ok(()) };
-    let due = last + Duration::from_millis(cx.hub.config.heartbeat.interval_ms);
-    let (late, slack) = (cx.hub.tolerance(), TICK);
-    if now + late + slack < due || due + late + slack < now {
-        let text = format!("a heartbeat came after that at {last:?}, due at {due:?}");
-        return Err(Violation::new(Invariant::Punctual, text));
-    }
-    Ok(())
-}
-
-/// A block of a stream of Server-Sent Events.
-fn block_of(session: &mut Session, cx: &mut Context<'_>, begun: u64, text: &str) -> Result<(), Violation> {
-    let illegal = |what: &str| Violation::new(Invariant::Legal, format!("{what}: {text}"));
-    let of = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    let id = of("id").ok_or_else(|| illegal("a block without id"))?;
-    let ours = &cx.truth.life(cx.hub.life).epoch;
-    let position = read_id(id).filter(|(epoch, _)| epoch == ours).map(|(_, position)| position);
-    if let Some(request) = session.requests.pop_front() {
-        begin_stream(session, cx, &request, position)?;
-    }
-    match (of("event"), of("data")) {
-        (Some("gap"), Some(data)) => {
-            let gap = serde_json::from_str(data).map_err(|_| illegal("a gap that is not JSON"))?;
-            session.gap(cx, &gap)?;
-        }
-        (_, Some(data)) => {
-            let told = serde_json::from_str(data).map_err(|_| illegal("no event"))?;
-            session.event(cx, begun, &told)?;
-        }
-        _ => {}
-    }
-    // Until the last gap of a resume is told, ids stay where the reader was.
-    if session.last_id.as_deref() == Some(id) && of("event") == Some("gap") {
-        return Ok(());
-    }
-    session.last_id = None;
-    let position = position.ok_or_else(|| illegal("an id that is no position of this log"))?;
-    session.position(cx, &position, "an id")
-}
-
-/// An epoch and offsets, as an id has them.
-fn read_id(id: &str) -> Option<(&str, PerLane<u64>)> {
-    let (epoch, offsets) = id.split_once('.')?;
-    let offsets: Vec<u64> = offsets.split('.').filter_map(|part| part.parse().ok()).collect();
-    let [critical, high, normal, low] = offsets[..] else { return None };
-    Some((epoch, PerLane { critical, high, normal, low }))
-}
-
-fn begin_stream(
-    session: &mut Session,
-    cx: &mut Context<'_>,
-    request: &Request,
-    first: Option<PerLane<u64>>,
-) -> Result<(), Violation> {
-    let definition = Definition::read(&request.message["events"], &request.message["filter"]);
-    let last = request.message["last"].as_str().and_then(|id| Some((id, read_id(id)?)));
-    let Some((id, (epoch, since))) = last else {
-        let first =
-            first.filter(|first| first.iter().all(|(_, offset)| (request.end..=cx.hub.end).contains(offset)));
-        let Some(first) = first else {
-            let text = format!("a new stream begins at the end, between {} and {}", request.end, cx.hub.end);
-            return Err(Violation::new(Invariant::Legal, text));
-        };
-        session.begin_stream(cx, definition, first, 0);
-        return Ok(());
-    };
-    cx.hub.counts.resumes += 1;
-    session.last_id = Some(id.to_owned());
-    if epoch == cx.truth.life(cx.hub.life).epoch && since.iter().all(|(_, offset)| *offset <= request.end) {
-        session.begin_stream(cx, definition, since, 0);
-    } else {
-        session.begin_stream(cx, definition, PerLane::from_fn(|_| request.end), 4);
-    }
-    Ok(())
 }

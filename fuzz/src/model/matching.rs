@@ -2,7 +2,8 @@
 //! with the server.
 
 use serde_json::{Map, Value};
-use tidings_core::config::AuthConfig;
+use tidings_core::config::{ApiKeyConfig, AuthConfig};
+use tidings_core::event::Priority;
 
 /// What a subscription asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,20 +29,36 @@ impl Definition {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Grant {
     subscribe: Vec<String>,
+    publish: Vec<String>,
     filter: Map<String, Value>,
+    /// The most urgent priority that may be published.
+    most: Priority,
+    admin: bool,
 }
 
 impl Grant {
+    /// A grant as a claim has it, or as the configuration does, which names one of its keys otherwise.
     fn read(grant: &Value) -> Self {
+        let most = grant["maxPriority"].as_str().or_else(|| grant["max_priority"].as_str());
         Self {
             subscribe: texts(&grant["subscribe"]),
+            publish: texts(&grant["publish"]),
             filter: grant["filter"].as_object().cloned().unwrap_or_default(),
+            most: most.and_then(Priority::from_name).unwrap_or(Priority::Normal),
+            admin: grant["admin"] == true,
         }
     }
 
+    fn forces(&self, event: &Value) -> bool {
+        self.filter.iter().all(|(path, wanted)| passes(event, path, wanted, true))
+    }
+
     fn permits(&self, event: &Value) -> bool {
-        is_of(&self.subscribe, event)
-            && self.filter.iter().all(|(path, wanted)| passes(event, path, wanted, true))
+        is_of(&self.subscribe, event) && self.forces(event)
+    }
+
+    fn allows(&self, event: &Value) -> bool {
+        is_of(&self.publish, event) && self.forces(event) && self.most <= priority(event)
     }
 }
 
@@ -72,6 +89,25 @@ impl Grants {
             Some(Grant::read(&role))
         });
         Self(grants.collect())
+    }
+
+    /// What an API key allows.
+    pub(crate) fn of_key(key: &ApiKeyConfig) -> Self {
+        let narrowed =
+            key.publish != ["*"] || !key.filter.is_empty() || key.max_priority != Priority::Critical;
+        let mut grant = serde_json::to_value(key).expect("a key's grant is JSON");
+        grant["admin"] = key.admin.unwrap_or(!narrowed).into();
+        Self(vec![Grant::read(&grant)])
+    }
+
+    /// Whether it opens what is marked admin.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.0.iter().any(|grant| grant.admin)
+    }
+
+    /// Whether an event may be published.
+    pub(crate) fn allow(&self, event: &Value) -> bool {
+        self.0.iter().any(|grant| grant.allows(event))
     }
 
     /// Whether an event may be handed over.
@@ -114,6 +150,21 @@ fn fill(filter: &mut Value, claims: &Value) -> Option<()> {
 fn texts(list: &Value) -> Vec<String> {
     let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()
+}
+
+/// The priority of an event: its own, else that of its type (PROTOCOL §1).
+pub(crate) fn priority(event: &Value) -> Priority {
+    if let Some(own) = event["priority"].as_str().and_then(Priority::from_name) {
+        return own;
+    }
+    match event["type"].as_str().unwrap_or("") {
+        "system.error" | "system.maintenance" => Priority::Critical,
+        "user.password_changed" => Priority::High,
+        kind if kind.starts_with("settings.") => Priority::High,
+        kind if kind.starts_with("analytics.") => Priority::Low,
+        "system.health_check" => Priority::Low,
+        _ => Priority::Normal,
+    }
 }
 
 fn is_of(patterns: &[String], event: &Value) -> bool {
@@ -191,6 +242,22 @@ mod tests {
         assert!(grants(json!({"userId": "u1"})).permit(&event()));
         assert!(!grants(json!({"tags": "x"})).permit(&event()));
         assert!(!grants(json!({})).permit(&json!({"type": "system.error"})));
+    }
+
+    #[test]
+    fn who_publishes_keeps_to_patterns_filter_and_priority() {
+        let allows = |mut claim: Value, priority: &str| {
+            claim["filter"] = json!({"userId": "u1"});
+            let mut event = event();
+            event["priority"] = priority.into();
+            Grants::of(&json!({"tidings": claim}), &AuthConfig::default()).allow(&event)
+        };
+        assert!(allows(json!({"publish": ["user.*"]}), "normal"));
+        assert!(!allows(json!({"publish": ["user.*"]}), "high"));
+        assert!(allows(json!({"publish": ["user.*"], "maxPriority": "high"}), "high"));
+        assert!(!allows(json!({"publish": ["system.*"]}), "low"));
+        assert_eq!(priority(&json!({"type": "system.health_check"})), Priority::Low);
+        assert_eq!(priority(&json!({"type": "settings.updated"})), Priority::High);
     }
 
     #[test]

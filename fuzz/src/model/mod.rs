@@ -5,16 +5,23 @@
 //! [`Invariant`] was broken first.
 
 mod app;
+mod closing;
+mod deadlines;
 mod decode;
+mod exchange;
 mod hub;
+mod ledger;
 mod link;
 pub(crate) mod matching;
+mod memory;
+mod prompt;
 mod replies;
 mod session;
+mod stream;
 mod tokens;
 mod truth;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +29,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tidings_core::client::{ClientOutput, ClientState, SubscriptionId};
 use tidings_core::history::Record;
-use tidings_core::hub::Footprint;
 use tidings_core::{Config, Epoch, Hub, Now, Offset};
 
 use app::App;
 use hub::HubModel;
-use link::Link;
+use ledger::Ledger;
+use link::{Hearing, Link};
 use tokens::Tokens;
 use truth::Truth;
 
-/// Events that may be under way to the log at once, generously: they take places in the table too.
-const DEDUP_PENDING: usize = 64;
 /// How often deadlines of connections are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -135,8 +140,6 @@ pub struct Logged {
 pub struct Model {
     violation: Option<Violation>,
     step: u64,
-    /// The configuration of all hubs.
-    config: Option<Config>,
     tokens: Tokens,
     truth: Truth,
     hubs: BTreeMap<HubId, HubModel>,
@@ -144,8 +147,7 @@ pub struct Model {
     apps: BTreeMap<AppId, App>,
     /// Users whose tokens issued up to this second may be refused.
     revoked: BTreeMap<String, i64>,
-    /// Events of refused requests, by source and id: nothing of them may be in the log.
-    refused: BTreeSet<(String, String)>,
+    ledger: Ledger,
 }
 
 impl Model {
@@ -187,14 +189,14 @@ impl Model {
     /// A hub begins; `keys` are the numbers of the keys that it trusts.
     pub fn hub_began(&mut self, now: Now, hub: HubId, config: &Config, keys: &[u8]) {
         self.truth.configure(config);
-        self.config = Some(config.clone());
+        self.ledger.source.clone_from(&config.events.source);
         let mut own = HubModel::new(config, keys, now.instant);
         own.revoked.clone_from(&self.revoked);
         self.hubs.insert(hub, own);
     }
 
     /// The hub's log is open (just before the input).
-    pub fn log_opened(&mut self, _now: Now, hub: HubId, epoch: &Epoch, begin: Offset) {
+    pub fn log_opened(&mut self, hub: HubId, epoch: &Epoch, begin: Offset) {
         let life = self.truth.open(epoch.as_str());
         if let Some(hub) = self.hubs.get_mut(&hub) {
             hub.open(life, begin.get());
@@ -202,7 +204,7 @@ impl Model {
     }
 
     /// The hub trusts other keys from here on (just before the input).
-    pub fn keys_replaced(&mut self, _now: Now, hub: HubId, keys: &[u8]) {
+    pub fn keys_replaced(&mut self, hub: HubId, keys: &[u8]) {
         if let Some(hub) = self.hubs.get_mut(&hub) {
             let before = std::mem::replace(&mut hub.keys, keys.to_vec());
             hub.distrusted.extend(before.iter().filter(|key| !keys.contains(key)));
@@ -210,9 +212,16 @@ impl Model {
     }
 
     /// The hub is told to drain (just before the input).
-    pub fn draining(&mut self, _now: Now, hub: HubId) {
+    pub fn draining(&mut self, hub: HubId) {
         if let Some(hub) = self.hubs.get_mut(&hub) {
             hub.draining = true;
+        }
+    }
+
+    /// The hub is told to stop (just before the input).
+    pub fn stopping(&mut self, hub: HubId) {
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.stopping = true;
         }
     }
 
@@ -235,7 +244,7 @@ impl Model {
             return false;
         }
         hub.checked = now.instant;
-        let mut result = hub.check_bounds(machine);
+        let mut result = memory::check_hub(&hub.config, machine.held());
         for id in &hub.links {
             if let Some(link) = self.links.get_mut(id) {
                 result = result.and(link.check_deadlines(at, hub).map_err(|violation| violation.of(*id)));
@@ -246,7 +255,7 @@ impl Model {
     }
 
     /// The hub is gone; its connections have been ended before.
-    pub fn hub_ended(&mut self, _now: Now, hub: HubId, machine: &Hub) {
+    pub fn hub_ended(&mut self, hub: HubId, machine: &Hub) {
         if let Some(hub) = self.hubs.remove(&hub) {
             self.check(hub.check_counters(machine));
         }
@@ -255,32 +264,23 @@ impl Model {
     // The log
 
     /// The log has taken an event; told once, before any hub is handed it.
-    pub fn logged(&mut self, _now: Now, logged: Logged) {
+    pub fn logged(&mut self, logged: Logged) {
         let event = &logged.record.event;
-        let key = (event.source().to_owned(), event.id().to_owned());
-        if self.refused.contains(&key) {
-            let text = format!("event {key:?} was refused, and yet is in the log at {}", logged.offset);
-            self.check(Err(Violation::new(Invariant::Durable, text)));
-        }
-        let result = self.truth.append(logged);
+        let key = (logged.record.publisher.to_string(), event.source().to_owned(), event.id().to_owned());
+        let known = self.ledger.log(key);
+        let result = self.truth.append(logged).and(known);
         self.check(result);
     }
 
     /// A hub asks the log to take an event.
     pub fn appending(&mut self, now: Now, hub: HubId, record: &Record) {
         let Some(hub) = self.hubs.get_mut(&hub) else { return };
-        let key = (record.publisher.clone(), record.event.source().to_owned(), record.event.id().to_owned());
-        let window = Duration::from_millis(hub.config.dedup.window_ms);
-        // The hub may forget early only where its table is full.
-        let recent = hub.seen.values().filter(|(_, at)| now.instant.since(*at) < window).count();
-        let roomy = recent + DEDUP_PENDING < hub.config.dedup.entries;
-        if let Some((offset, at)) = hub.seen.get(&key)
-            && roomy
-            && now.instant.since(*at) < window
-        {
-            let text = format!("{key:?} is in the log at {offset}, and is published again");
-            self.check(Err(Violation::new(Invariant::Durable, text)));
-        }
+        let event = &record.event;
+        let key = (record.publisher.to_string(), event.source().to_owned(), event.id().to_owned());
+        let result = hub.check_new(&key, now.instant);
+        hub.fresh.entry(key).or_default().asked(now.instant);
+        hub.asked.push(now.instant);
+        self.check(result);
     }
 
     /// A hub is about to be handed the event at `offset`.
@@ -289,12 +289,9 @@ impl Model {
         let Some(hub) = self.hubs.get_mut(&hub) else { return };
         let Some(event) = self.truth.life(hub.life).get(offset.get()) else { return };
         hub.append(event, now.instant);
-        let text = |name: &str| event.value[name].as_str().unwrap_or("").to_owned();
-        let key = (event.record.publisher.clone(), text("source"), text("id"));
-        hub.seen.insert(key, (offset.get(), now.instant));
         for link in &hub.links {
             if let Some(link) = self.links.get_mut(link) {
-                link.appended(at, event);
+                link.appended(at, event, hub.config.limits.lane_queue);
             }
         }
     }
@@ -312,8 +309,9 @@ impl Model {
 
     /// From here on what this connection's peer sends may be corrupted.
     pub fn corrupted(&mut self, link: LinkId) {
-        if let Some(link) = self.links.get_mut(&link) {
-            link.corrupt();
+        let Some(link) = self.links.get_mut(&link) else { return };
+        if let Some(hub) = self.hubs.get_mut(&link.hub) {
+            link.corrupt(hub, &mut self.ledger);
         }
     }
 
@@ -323,16 +321,11 @@ impl Model {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
         hub.counts.bytes_received += bytes.len() as u64;
-        link.received(at, hub, &self.tokens, bytes);
-        for grants in link.offered.drain(..) {
-            for app in self.apps.values_mut().filter(|app| app.link == Some(id)) {
-                app.allow(grants.clone());
-            }
-        }
+        link.received(&mut Hearing { at, hub, tokens: &self.tokens, ledger: &mut self.ledger }, bytes);
     }
 
     /// The hub is about to be told that the peer sends nothing more.
-    pub fn peer_ended(&mut self, _now: Now, link: LinkId) {
+    pub fn peer_ended(&mut self, link: LinkId) {
         if let Some(link) = self.links.get_mut(&link) {
             link.rogue = true;
         }
@@ -343,14 +336,14 @@ impl Model {
         let at = self.moment(now);
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
-        let result = link.wrote(at, &self.truth, hub, bytes);
+        let result = link.wrote(at, (&self.truth, hub, &mut self.ledger), bytes);
         self.check(result.map_err(|violation| violation.of(id)));
     }
 
     /// The hub was asked for bytes and had none for this connection.
-    pub fn idle(&mut self, _now: Now, link: LinkId) {
+    pub fn idle(&mut self, link: LinkId) {
         if let Some(link) = self.links.get_mut(&link) {
-            (link.idle, link.polled) = (true, false);
+            link.is_idle();
         }
     }
 
@@ -362,7 +355,7 @@ impl Model {
     }
 
     /// The kernel's buffer of this connection is full (`true`), or can take bytes again.
-    pub fn blocked(&mut self, _now: Now, link: LinkId, blocked: bool) {
+    pub fn blocked(&mut self, link: LinkId, blocked: bool) {
         if let Some(link) = self.links.get_mut(&link) {
             link.block(blocked);
         }
@@ -375,24 +368,33 @@ impl Model {
         }
     }
 
-    /// A connection holds so many bytes of memory, and may hold so many.
-    pub fn holds(&mut self, link: LinkId, footprint: Footprint) {
-        let Footprint { held, most } = footprint;
+    /// A connection holds so many bytes of memory, whose shell reads at most `read` bytes at once.
+    pub fn holds(&mut self, id: LinkId, held: usize, read: usize) {
+        let Some(link) = self.links.get(&id) else { return };
+        let Some(hub) = self.hubs.get(&link.hub) else { return };
+        let most = link.memory_max(&hub.config, read);
         if most < held {
             let text = format!("it holds {held} bytes, of {most} that the configuration implies");
-            self.check(Err(Violation::new(Invariant::Bounded, text).of(link)));
+            self.check(Err(Violation::new(Invariant::Bounded, text).of(id)));
         }
     }
 
     /// The connection is over.
-    pub fn closed(&mut self, _now: Now, id: LinkId, by: Ending) {
-        let Some(link) = self.links.remove(&id) else { return };
+    pub fn closed(&mut self, now: Now, id: LinkId, by: Ending) {
+        let at = self.moment(now);
+        let Some(mut link) = self.links.remove(&id) else { return };
+        let cut_short = by == Ending::Hub && link.is_cut_short();
+        for app in self.apps.values_mut().filter(|app| app.link == Some(id)) {
+            app.leave(link.session());
+            app.link = None;
+        }
         if let Some(hub) = self.hubs.get_mut(&link.hub) {
             hub.links.remove(&id);
             hub.counts.ended += 1;
             hub.counts.unsaid += u64::from(by == Ending::Peer || link.is_unsaid());
+            link.end(at, hub);
         }
-        if by == Ending::Hub && link.is_cut_short() {
+        if cut_short {
             let text = "the hub let go of it without a last word".to_owned();
             self.check(Err(Violation::new(Invariant::Alive, text).of(id)));
         }
@@ -401,24 +403,17 @@ impl Model {
     // Applications on client machines
 
     /// An application subscribes.
-    pub fn subscribing(
-        &mut self,
-        _now: Now,
-        app: AppId,
-        subscription: SubscriptionId,
-        events: &Value,
-        filter: &Value,
-    ) {
+    pub fn subscribing(&mut self, app: AppId, subscription: SubscriptionId, events: &Value, filter: &Value) {
         self.apps.entry(app).or_default().subscribe(subscription, events, filter);
     }
 
     /// An application unsubscribes.
-    pub fn unsubscribing(&mut self, _now: Now, app: AppId, subscription: SubscriptionId) {
+    pub fn unsubscribing(&mut self, app: AppId, subscription: SubscriptionId) {
         self.apps.entry(app).or_default().unsubscribe(subscription);
     }
 
     /// The client machine gave an output, of any kind.
-    pub fn told(&mut self, _now: Now, app: AppId, output: &ClientOutput) {
+    pub fn told(&mut self, app: AppId, output: &ClientOutput) {
         let own = self.apps.entry(app).or_default();
         let hub = own.link.and_then(|link| self.links.get(&link)).and_then(|link| self.hubs.get(&link.hub));
         if let Some(hub) = hub
@@ -430,52 +425,18 @@ impl Model {
         self.check(result);
     }
 
-    /// The client machine opens this connection with this token.
-    pub fn opened(&mut self, app: AppId, link: LinkId, token: &str) {
+    /// The client machine opens this connection, and leaves the one that it had.
+    pub fn opened(&mut self, app: AppId, link: LinkId) {
         let own = self.apps.entry(app).or_default();
-        own.link = Some(link);
-        if let Some(pass) = self.config.as_ref().and_then(|config| self.tokens.pass(token, config)) {
-            own.allow(pass.grants);
+        if let Some(old) = own.link.replace(link).and_then(|old| self.links.get(&old)) {
+            own.leave(old.session());
         }
-    }
-
-    // Publishers
-
-    /// A publisher saw its publish acknowledged.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
-    pub fn acknowledged(
-        &mut self,
-        _now: Now,
-        publisher: &str,
-        source: &str,
-        id: &str,
-        epoch: &Epoch,
-        offset: Offset,
-        duplicate: bool,
-    ) {
-        let event = self.truth.find(epoch.as_str()).and_then(|life| life.get(offset.get()));
-        let is_it = event.is_some_and(|event| {
-            event.value["id"] == id
-                && event.value["source"] == source
-                && *event.record.publisher == *publisher
-        });
-        if !is_it {
-            let text = format!(
-                "{id} of {publisher} was acknowledged at {offset} (duplicate {duplicate}), where it is not"
-            );
-            self.check(Err(Violation::new(Invariant::Durable, text)));
-        }
-    }
-
-    /// A publisher was refused: nothing of these (source, id) may ever be in the log.
-    pub fn refused(&mut self, _now: Now, _publisher: &str, ids: &[(String, String)]) {
-        self.refused.extend(ids.iter().cloned());
     }
 
     // The end
 
     /// The faults have stopped long ago: everyone who is connected must have everything.
-    pub fn settled(&mut self, _now: Now) {
+    pub fn settled(&mut self) {
         for (id, link) in &self.links {
             let Some(hub) = self.hubs.get(&link.hub) else { continue };
             let Some(session) = link.session().filter(|session| session.closed.is_none()) else { continue };
@@ -486,10 +447,9 @@ impl Model {
         }
         let mut result = Ok(());
         for app in self.apps.values().filter(|app| app.state == Some(ClientState::Open)) {
-            let hub =
-                app.link.and_then(|link| self.links.get(&link)).and_then(|link| self.hubs.get(&link.hub));
-            if let Some(hub) = hub {
-                result = result.and(app.check_whole(&self.truth, hub.end));
+            let Some(link) = app.link.and_then(|link| self.links.get(&link)) else { continue };
+            if let Some((session, hub)) = link.session().zip(self.hubs.get(&link.hub)) {
+                result = result.and(app.check_whole(&self.truth, session, hub.end));
             }
         }
         self.check(result);

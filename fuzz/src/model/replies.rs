@@ -3,8 +3,10 @@
 use serde_json::Value;
 use tidings_core::PerLane;
 
+use super::ledger::Told;
 use super::matching::Definition;
 use super::session::{Context, Lane, Request, Session, Subscription, number, offsets};
+use super::tokens::Pass;
 use super::truth::Event;
 use super::{Invariant, Violation};
 
@@ -13,6 +15,11 @@ impl Session {
     pub(super) fn reply(&mut self, cx: &mut Context<'_>, message: &Value) -> Result<(), Violation> {
         let kind = message["type"].as_str().unwrap_or("");
         let id = &message["id"];
+        match message["code"].as_str() {
+            Some("rate_limited") => self.rate_faults += 1,
+            Some("invalid_json" | "invalid_message" | "unknown_type") => self.faults += 1,
+            _ => {}
+        }
         if kind == "error"
             && message["code"] == "forbidden"
             && let Some(place) = self.ending.iter().position(|ending| *id == **ending)
@@ -52,15 +59,15 @@ impl Session {
                 self.narrow(cx);
                 Ok(())
             }
-            "authenticated" => self.authenticated(cx, request),
-            "published" => Self::published(cx, message),
-            "error" => self.refused(&request, message),
+            "authenticated" => self.authenticated(cx, request, message),
+            "published" => self.published(cx, &request.message["event"], message),
+            "error" => self.refused(cx, &request, message),
             _ => Ok(()),
         }
     }
 
     /// A request that is good is not refused.
-    fn refused(&self, request: &Request, message: &Value) -> Result<(), Violation> {
+    fn refused(&self, cx: &mut Context<'_>, request: &Request, message: &Value) -> Result<(), Violation> {
         let asked = &request.message;
         let good = match (request.kind(), message["code"].as_str()) {
             (_, Some("internal")) => true,
@@ -70,6 +77,17 @@ impl Session {
             }
             ("unsubscribe", Some("not_subscribed")) => {
                 asked["id"].as_str().is_some_and(|id| self.subscriptions.contains_key(id))
+            }
+            ("publish", Some(code)) => {
+                let (user, event) = (self.user.as_deref().unwrap_or(""), &asked["event"]);
+                if code != "unavailable" {
+                    cx.ledger.refuse(user, event)?;
+                }
+                match code {
+                    "forbidden" => self.grants().is_some_and(|grants| grants.allow(event)),
+                    "conflict" => !cx.ledger.conflicts(user, event),
+                    _ => false,
+                }
             }
             _ => false,
         };
@@ -91,25 +109,41 @@ impl Session {
                 }
                 let given = offsets(&message["position"]["lanes"])?;
                 self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
+                self.reign(cx.hub.end);
                 Ok(())
             }
-            Some("published") => Self::published(cx, message),
+            Some("subscribed") if !std::mem::replace(&mut self.began, true) => {
+                self.reign(cx.hub.end);
+                Ok(())
+            }
+            Some("published") => {
+                let offset = number(message, "offset")?;
+                let event = cx.truth.life(cx.hub.life).get(offset).filter(|_| offset <= cx.hub.end);
+                if event.is_some_and(|event| event.value["id"] == message["eventId"]) {
+                    return Ok(());
+                }
+                let text = format!("acknowledged, and not in the log: {message}");
+                Err(Violation::new(Invariant::Durable, text))
+            }
             // Which of the tokens it sent was whole cannot be told.
             Some("authenticated") => {
                 self.pass = None;
+                self.reign(cx.hub.end);
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    fn published(cx: &Context<'_>, message: &Value) -> Result<(), Violation> {
-        let offset = number(message, "offset")?;
-        let event = cx.truth.life(cx.hub.life).get(offset).filter(|_| offset <= cx.hub.end);
-        if event.is_some_and(|event| event.value["id"] == message["eventId"]) {
-            return Ok(());
+    fn published(&self, cx: &mut Context<'_>, event: &Value, message: &Value) -> Result<(), Violation> {
+        if !self.grants().is_some_and(|grants| grants.allow(event)) {
+            let text = format!("the grant does not allow {event}, and yet {message}");
+            return Err(Violation::new(Invariant::Permitted, text));
         }
-        Err(Violation::new(Invariant::Durable, format!("acknowledged, and not in the log: {message}")))
+        let publisher = self.user.as_deref().unwrap_or("");
+        let offset = number(message, "offset")?;
+        let (id, duplicate) = (&message["eventId"], &message["duplicate"]);
+        cx.publisher_told(Told { publisher, event, id, offset, duplicate })
     }
 
     fn covered(&self, definition: &Definition, told: &Value) -> Result<(), Violation> {
@@ -151,6 +185,7 @@ impl Session {
         self.subscriptions.insert(id, Subscription { from: offset, definition });
         if !std::mem::replace(&mut self.began, true) {
             self.lanes = PerLane::from_fn(|_| Lane { position: offset, ..Lane::default() });
+            self.reign(cx.hub.end);
         }
         self.owe(cx, offset);
         Ok(())
@@ -234,6 +269,7 @@ impl Session {
         self.resumed_subscriptions(cx, request, message, known)?;
         self.began = true;
         self.lanes = PerLane::from_fn(|lane| Lane { position: given[lane], ..Lane::default() });
+        self.reign(cx.hub.end);
         self.owe(cx, 0);
         Ok(())
     }
@@ -276,7 +312,12 @@ impl Session {
         Ok(())
     }
 
-    fn authenticated(&mut self, cx: &Context<'_>, request: Request) -> Result<(), Violation> {
+    fn authenticated(
+        &mut self,
+        cx: &Context<'_>,
+        request: Request,
+        message: &Value,
+    ) -> Result<(), Violation> {
         let Some(pass) = request.pass else {
             let text = "a token that was never issued was taken".to_owned();
             return Err(Violation::new(Invariant::Permitted, text));
@@ -285,6 +326,7 @@ impl Session {
             let text = format!("the token of {} was taken on another's connection", pass.user);
             return Err(Violation::new(Invariant::Permitted, text));
         }
+        check_expiry(&pass, message)?;
         let gone: Vec<String> = self
             .subscriptions
             .iter()
@@ -296,7 +338,19 @@ impl Session {
         }
         self.ending = gone;
         self.pass = Some(pass);
+        if self.began {
+            self.reign(cx.hub.end);
+        }
         self.narrow(cx);
         Ok(())
     }
+}
+
+/// `expiresAt` is the token's own, and absent where it never expires.
+pub(super) fn check_expiry(pass: &Pass, message: &Value) -> Result<(), Violation> {
+    if message["expiresAt"].as_i64() == pass.expires_s {
+        return Ok(());
+    }
+    let text = format!("a token expires at {:?}: {message}", pass.expires_s);
+    Err(Violation::new(Invariant::Legal, text))
 }

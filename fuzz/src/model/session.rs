@@ -13,24 +13,25 @@ use tidings_core::event::Priority;
 use tidings_core::{Instant, PerLane};
 
 use super::hub::HubModel;
+use super::ledger::{self, Ledger};
 use super::matching::{Definition, Grants};
 use super::tokens::Pass;
 use super::truth::{Event, Truth};
 use super::{Invariant, Moment, Violation};
-
-/// Entries of history, each held against one subscription, that a lane which catches up may look at at least
-/// while the others send one budget.
-const SCANNED_A_POLL: usize = 128;
-/// Queues so small that every lane is now and then behind.
-const SMALL_QUEUE: usize = 64;
-/// Bytes that a shell asks for at once, at most.
-const BUDGET_MAX: usize = 64 * 1024;
 
 /// What a hub is doing, and when.
 pub(super) struct Context<'a> {
     pub(super) at: Moment,
     pub(super) truth: &'a Truth,
     pub(super) hub: &'a mut HubModel,
+    pub(super) ledger: &'a mut Ledger,
+}
+
+impl Context<'_> {
+    /// A publisher is told what came of an event.
+    pub(super) fn publisher_told(&mut self, told: ledger::Told<'_>) -> Result<(), Violation> {
+        self.ledger.check(self.truth, self.hub, told)
+    }
 }
 
 /// A subscription as the hub has taken it.
@@ -67,6 +68,27 @@ pub(super) struct Lane {
     pub(super) owed: BTreeMap<u64, u64>,
     /// Bytes of the other shared lanes that went before what is owed here.
     pub(super) hunger: usize,
+    /// What each of the other shared lanes was given beyond its share since this one waits.
+    pub(super) lag: PerLane<usize>,
+    /// It is or may be longer than its queue, and catches up from history.
+    pub(super) deep: bool,
+}
+
+/// What a token that was in force let pass, or did not.
+#[derive(Clone, Debug)]
+pub(super) struct Reign {
+    grants: Grants,
+    after: PerLane<u64>,
+    /// Up to where, once it is over.
+    until: Option<PerLane<u64>>,
+}
+
+impl Reign {
+    /// Whether an event may have been passed over because this token did not permit it.
+    pub(super) fn withheld(&self, event: &Event) -> bool {
+        let until = self.until.as_ref().map_or(u64::MAX, |until| until[event.lane]);
+        self.after[event.lane] < event.offset && event.offset <= until && !self.grants.permit(&event.value)
+    }
 }
 
 /// A user's connection.
@@ -74,6 +96,15 @@ pub(super) struct Lane {
 pub(super) struct Session {
     pub(super) stream: bool,
     pub(super) pass: Option<Pass>,
+    /// Whose it is; that never changes.
+    pub(super) user: Option<String>,
+    /// When it was asked for.
+    pub(super) since: Instant,
+    /// Its name for operators, as `welcome` has it.
+    pub(super) name: Option<String>,
+    /// Errors that close it when they are many: messages that are none, and those beyond its rate.
+    pub(super) faults: u32,
+    pub(super) rate_faults: u32,
     /// Its requests cannot be followed: bytes were corrupted.
     pub(super) opaque: bool,
     pub(super) requests: VecDeque<Request>,
@@ -94,13 +125,20 @@ pub(super) struct Session {
     /// Of a stream: the id that it was resumed from, while gaps of that resume may still come.
     pub(super) last_id: Option<String>,
     pub(super) lanes: PerLane<Lane>,
+    /// Its tokens, in the order in which they were in force.
+    reigns: Vec<Reign>,
 }
 
 impl Session {
-    pub(super) fn new(stream: bool, pass: Option<Pass>) -> Self {
+    pub(super) fn new(stream: bool, pass: Option<Pass>, since: Instant) -> Self {
         Self {
             stream,
+            user: pass.as_ref().map(|pass| pass.user.clone()),
             pass,
+            since,
+            name: None,
+            faults: 0,
+            rate_faults: 0,
             opaque: false,
             requests: VecDeque::new(),
             welcomed: false,
@@ -114,6 +152,42 @@ impl Session {
             epoch_gaps: 0,
             last_id: None,
             lanes: PerLane::default(),
+            reigns: Vec::new(),
+        }
+    }
+
+    /// From here on its token decides what passes, above where it is; the one before it did so up to `end`.
+    pub(super) fn reign(&mut self, end: u64) {
+        if let Some(last) = self.reigns.last_mut() {
+            last.until.get_or_insert(PerLane::from_fn(|_| end));
+        }
+        let after = self.positions();
+        let grants = self.grants().cloned().unwrap_or_default();
+        self.reigns.push(Reign { grants, after, until: None });
+    }
+
+    /// Its tokens so far; the last of them in force up to what it has told.
+    pub(super) fn reigns(&self) -> Vec<Reign> {
+        let mut reigns = self.reigns.clone();
+        if let Some(last) = reigns.last_mut() {
+            last.until.get_or_insert(self.positions());
+        }
+        reigns
+    }
+
+    /// Whether a token of this session let an event be passed over.
+    pub(super) fn withheld(&self, event: &Event) -> bool {
+        self.reigns.iter().any(|reign| reign.withheld(event))
+    }
+
+    fn positions(&self) -> PerLane<u64> {
+        PerLane::from_fn(|lane| self.lanes[lane].position)
+    }
+
+    /// The hub had nothing more to say: what is not owed is not behind.
+    pub(super) fn is_idle(&mut self) {
+        for lane in Priority::ALL {
+            self.lanes[lane].deep &= !self.lanes[lane].owed.is_empty();
         }
     }
 
@@ -138,14 +212,17 @@ impl Session {
     }
 
     /// The hub was handed an event.
-    pub(super) fn appended(&mut self, at: Moment, event: &Event) {
+    pub(super) fn appended(&mut self, at: Moment, event: &Event, queue: usize) {
         if self.began && self.closed.is_none() && !self.opaque && self.lets(event) {
-            self.lanes[event.lane].owed.insert(event.offset, at.step);
+            let lane = &mut self.lanes[event.lane];
+            lane.owed.insert(event.offset, at.step);
+            lane.deep |= queue < lane.owed.len();
         }
     }
 
     /// From here on everything that matches above `after` and its lane's position is owed too.
     pub(super) fn owe(&mut self, cx: &Context<'_>, after: u64) {
+        Priority::ALL.into_iter().for_each(|lane| self.lanes[lane].deep = true);
         let least = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
         for event in cx.truth.life(cx.hub.life).between(after.max(least), cx.hub.end) {
             let lane = &self.lanes[event.lane];
@@ -159,6 +236,7 @@ impl Session {
     pub(super) fn narrow(&mut self, cx: &Context<'_>) {
         self.changed = true;
         for lane in Priority::ALL {
+            self.lanes[lane].deep = true;
             let mut owed = std::mem::take(&mut self.lanes[lane].owed);
             owed.retain(|offset, _| {
                 cx.truth.life(cx.hub.life).get(*offset).is_some_and(|event| self.lets(event))
@@ -168,7 +246,7 @@ impl Session {
     }
 
     /// Whether a newer event of the same key stands for this one.
-    fn is_replaced(&self, truth: &Truth, hub: &HubModel, lane: Priority, offset: u64) -> bool {
+    pub(super) fn is_replaced(&self, truth: &Truth, hub: &HubModel, lane: Priority, offset: u64) -> bool {
         let life = truth.life(hub.life);
         let Some(key) = life.get(offset).and_then(|event| event.key.as_ref()) else { return false };
         life.between(offset, hub.end).iter().any(|newer| {
@@ -237,53 +315,6 @@ impl Session {
         self.lanes[lane].owed.remove(&offset);
         self.lanes[lane].position = offset;
         cx.hub.counts.delivered[lane] += 1;
-        Ok(())
-    }
-
-    /// `critical` before all others, and each of the others in its turn.
-    fn check_prompt(
-        &mut self,
-        cx: &Context<'_>,
-        begun: u64,
-        lane: Priority,
-        len: usize,
-    ) -> Result<(), Violation> {
-        // A block of a stream is chosen when it is encoded, ahead of the socket.
-        if lane == Priority::Critical || self.stream {
-            return Ok(());
-        }
-        let urgent = self.lanes.critical.owed.iter().find(|(offset, since)| {
-            **since < begun && !self.is_replaced(cx.truth, cx.hub, Priority::Critical, **offset)
-        });
-        if let Some((urgent, _)) = urgent {
-            let text = format!("critical {urgent} waited while an event of lane {lane} was chosen");
-            return Err(Violation::new(Invariant::Prompt, text));
-        }
-        for other in [Priority::High, Priority::Normal, Priority::Low] {
-            let waits = self.lanes[other].owed.first_key_value().filter(|(_, since)| **since < begun);
-            let Some((first, _)) = waits.filter(|_| other != lane) else {
-                self.lanes[other].hunger = 0;
-                continue;
-            };
-            let life = cx.truth.life(cx.hub.life);
-            let unseen = life.between(self.lanes[other].position, *first);
-            let unseen = unseen.iter().filter(|event| event.lane == other).count();
-            let polls = unseen * self.subscriptions.len() / SCANNED_A_POLL;
-            // A lane that catches up is refilled between polls: what the others have queued may go in one.
-            let queue = cx.hub.config.limits.lane_queue;
-            let behind = queue <= SMALL_QUEUE || queue < 2 * self.lanes[other].owed.len();
-            let queued = if behind { 2 * queue } else { 0 };
-            let patience = (cx.hub.patience(other) + queued) * cx.truth.longest + polls * BUDGET_MAX;
-            self.lanes[other].hunger += len;
-            if patience < self.lanes[other].hunger {
-                let hunger = self.lanes[other].hunger;
-                let text = format!(
-                    "lane {other} waited while {hunger} bytes of others went, {patience} at most under {:?}",
-                    cx.hub.config.lanes
-                );
-                return Err(Violation::new(Invariant::Prompt, text));
-            }
-        }
         Ok(())
     }
 

@@ -12,6 +12,8 @@ use super::matching::Grants;
 pub(super) struct Pass {
     pub(super) user: String,
     pub(super) grants: Grants,
+    /// When it expires, in Unix seconds.
+    pub(super) expires_s: Option<i64>,
     /// When its connection must end, in Unix milliseconds.
     pub(super) deadline_ms: Option<i64>,
     /// Before when it is not valid, in Unix milliseconds.
@@ -48,6 +50,7 @@ impl Tokens {
         Some(Pass {
             user: claims["sub"].as_str()?.to_owned(),
             grants: Grants::of(claims, &config.auth),
+            expires_s: claims["exp"].as_i64(),
             deadline_ms: seconds("exp").map(|exp| millis(exp) + leeway * 1000),
             begins_ms: seconds("nbf").map(|nbf| millis(nbf) - leeway * 1000),
             issued_s: claims["iat"].as_i64(),

@@ -9,7 +9,8 @@ use tidings_core::event::Priority;
 use tidings_core::history::Record;
 use tidings_core::{Config, Instant, PerLane};
 
-use super::matching::conflation_key;
+use super::ledger::Key;
+use super::matching::{conflation_key, priority};
 use super::{Invariant, Logged, Violation};
 
 /// Bytes by which an event of history may cost more than its texts.
@@ -71,10 +72,6 @@ impl Truth {
         &self.lives[index]
     }
 
-    pub(super) fn find(&self, epoch: &str) -> Option<&Life> {
-        self.lives.iter().find(|life| life.epoch == epoch)
-    }
-
     /// The number of a life, which begins where it is new.
     pub(super) fn open(&mut self, epoch: &str) -> usize {
         self.lives.iter().position(|life| life.epoch == epoch).unwrap_or_else(|| {
@@ -93,6 +90,10 @@ impl Truth {
         self.longest = self.longest.max(json.len() + ENVELOPE);
         let life = self.open(epoch.as_str());
         let (offset, lane) = (offset.get(), record.event.priority());
+        if lane != priority(&value) {
+            let text = format!("an event of lane {lane} that belongs into {}: {json}", priority(&value));
+            return Err(Violation::new(Invariant::Legal, text));
+        }
         self.lives[life].events.push(Event { offset, lane, value, record, key, size });
         Ok(())
     }
@@ -174,4 +175,4 @@ impl Window {
 }
 
 /// Which keys of idempotency were seen, and when.
-pub(super) type Seen = BTreeMap<(Box<str>, String, String), (u64, Instant)>;
+pub(super) type Seen = BTreeMap<Key, (u64, Instant)>;

@@ -115,10 +115,9 @@ impl App {
 
     fn subscribe(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) {
         let (wanted, events, filter) = wishes::subscription(draw, scene.settings.filters);
-        let now = scene.true_now();
         if let Ok(subscription) = self.client.subscribe(&wanted) {
             scene.trace(format_args!("{:?} subscribes {subscription:?} {events} {filter}", self.id));
-            scene.model.subscribing(now, self.id, subscription, &events, &filter);
+            scene.model.subscribing(self.id, subscription, &events, &filter);
             self.subscriptions.push(subscription);
         }
     }
@@ -129,8 +128,7 @@ impl App {
         }
         let subscription = self.subscriptions.swap_remove(draw.index(self.subscriptions.len()));
         scene.trace(format_args!("{:?} unsubscribes {subscription:?}", self.id));
-        let now = scene.true_now();
-        scene.model.unsubscribing(now, self.id, subscription);
+        scene.model.unsubscribing(self.id, subscription);
         self.client.unsubscribe(subscription);
     }
 
@@ -238,8 +236,7 @@ impl App {
     /// Does what the client machine asks for.
     fn pump(&mut self, scene: &mut Scene<'_>) {
         while let Some(output) = self.client.poll_output() {
-            let now = scene.true_now();
-            scene.model.told(now, self.id, &output);
+            scene.model.told(self.id, &output);
             match output {
                 ClientOutput::GetToken => self.asked_for_token(scene),
                 ClientOutput::Open { token } => self.open(scene, &token),
@@ -279,7 +276,7 @@ impl App {
         let host = scene.place(&mut self.draw);
         let address = u8::try_from(1 + self.actor % 5).unwrap_or(1);
         let link = scene.open(self.actor, host, address, false);
-        scene.model.opened(self.id, link, token.as_str());
+        scene.model.opened(self.id, link);
         let mut bytes = Vec::new();
         let mut key = [0; 16];
         key[..8].copy_from_slice(&self.draw.number().to_le_bytes());

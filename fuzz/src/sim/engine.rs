@@ -56,8 +56,7 @@ impl Engine<'_> {
         self.until(end);
         self.settle(end);
         if self.scene.violated().is_none() {
-            let now = self.scene.true_now();
-            self.scene.model.settled(now);
+            self.scene.model.settled();
         }
         for host in 0..self.scene.settings.hubs {
             if self.scene.violated().is_none() {
@@ -245,10 +244,13 @@ fn host_step(scene: &mut Scene<'_>, action: Action) {
             scene.end_life(host, last_words, Some(millis(back)));
         }
         Action::Drain(host) | Action::Halt(host) if host < scene.settings.hubs => {
-            let now = scene.hub_now(host);
             scene.with_life(host, |life, scene| {
-                scene.model.draining(now, life.id);
                 let halt = matches!(action, Action::Halt(_));
+                if halt {
+                    scene.model.stopping(life.id);
+                } else {
+                    scene.model.draining(life.id);
+                }
                 life.input(scene, if halt { Input::Stop } else { Input::Drain });
                 scene.turn_at(host, scene.now);
             });

@@ -143,7 +143,7 @@ impl Scene<'_> {
             timeouts: (0, 0),
         };
         let (epoch, begin) = (self.store.epoch().clone(), self.store.begin());
-        self.model.log_opened(now, id, &epoch, begin);
+        self.model.log_opened(id, &epoch, begin);
         life.loading = Some(begin);
         life.input(self, Input::LogOpened { epoch, begin });
         let keys = self.hosts[usize::from(host)].keys;
@@ -165,8 +165,7 @@ impl Scene<'_> {
                 let secret = SECRETS[usize::from(*key)].as_bytes();
                 set.add_secret(secret).expect("the secrets of the simulation are long enough");
             }
-            let now = scene.hub_now(host);
-            scene.model.keys_replaced(now, life.id, &numbers);
+            scene.model.keys_replaced(life.id, &numbers);
             life.input(scene, Input::KeysReplaced(set));
             scene.turn_at(host, scene.now);
         });
@@ -201,7 +200,7 @@ impl Scene<'_> {
         }
         // Deliveries are counted at the next input.
         life.hub.handle(now, Input::TurnTook(Duration::ZERO));
-        self.model.hub_ended(now, life.id, &life.hub);
+        self.model.hub_ended(life.id, &life.hub);
         let stats = life.hub.stats();
         self.counts.resumes += stats.resumes;
         self.counts.gaps += stats.gaps_expired + stats.gaps_epoch;

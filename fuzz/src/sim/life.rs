@@ -73,15 +73,14 @@ impl Life {
 
     /// Tells the model how much memory a connection holds.
     fn weigh(&self, scene: &mut Scene<'_>, link: LinkId, conn: ConnId) {
-        if let Some(footprint) = self.hub.footprint(conn, RECEIVE_BUFFER) {
-            scene.model.holds(link, footprint);
+        if let Some(held) = self.hub.memory(conn) {
+            scene.model.holds(link, held, RECEIVE_BUFFER);
         }
     }
 
     fn nothing(&self, scene: &mut Scene<'_>, link: LinkId) {
         scene.link(link).pending = false;
-        let now = scene.hub_now(self.host);
-        scene.model.idle(now, link);
+        scene.model.idle(link);
     }
 
     pub(crate) fn timeout(&mut self, scene: &mut Scene<'_>) {
@@ -193,7 +192,7 @@ impl Life {
             } else if !link.paused && link.ended && !link.told_ended {
                 link.told_ended = true;
                 scene.trace(format_args!("{id:?} -> end"));
-                scene.model.peer_ended(now, id);
+                scene.model.peer_ended(id);
                 self.input(scene, Input::Ended { conn });
             }
         }
@@ -270,7 +269,11 @@ impl Life {
                     self.release(scene, conn, false);
                 }
             }
-            Output::Append { request, record } => scene.append(self.host, self.id, request, record),
+            Output::Append { request, record } => {
+                let now = scene.hub_now(self.host);
+                scene.model.appending(now, self.id, &record);
+                scene.append(self.host, self.id, request, record);
+            }
             Output::Drained => self.drained = true,
             Output::Published { .. } => {}
             Output::Note(note) => scene.trace(format_args!("{:?} notes {note:?}", self.id)),
@@ -321,7 +324,7 @@ impl Life {
         let room = link.room(send_buffer);
         if room == 0 {
             if !std::mem::replace(&mut link.blocked, true) {
-                scene.model.blocked(now, id, true);
+                scene.model.blocked(id, true);
                 // A shell learns it by trying, and tells the hub.
                 if let Some(transmit) = self.hub.poll_transmit(conn, budget) {
                     let _ = transmit.commit(0);

@@ -232,8 +232,7 @@ impl Scene<'_> {
         self.counts.logged += 1;
         self.trace(format_args!("{offset} is {} {}", record.event.id(), record.publisher));
         let epoch = self.store.epoch.clone();
-        let now = self.true_now();
-        self.model.logged(now, Logged { epoch, offset, record: Arc::clone(record) });
+        self.model.logged(Logged { epoch, offset, record: Arc::clone(record) });
         for host in 0..self.settings.hubs {
             self.with_life(host, |life, scene| {
                 if life.is_loaded() {

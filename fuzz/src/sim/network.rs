@@ -408,9 +408,7 @@ impl Scene<'_> {
             return;
         }
         if std::mem::take(&mut link.blocked) {
-            let host = link.host;
-            let now = self.hub_now(host);
-            self.model.blocked(now, id, false);
+            self.model.blocked(id, false);
         }
         let link = &mut self.links[id.0 as usize];
         if link.pending {

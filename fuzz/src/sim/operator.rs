@@ -1,5 +1,9 @@
 //! The operator: asks what there is, and sends people away.
 
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
 use super::draw::{Draw, Stream};
 use super::network::Word;
 use super::reader::percent_encoded;
@@ -14,6 +18,16 @@ use crate::model::LinkId;
 /// Seconds that no clock is ahead.
 const BEYOND_JUMPS_S: i64 = 100 * 24 * 3600;
 
+/// Pages of history that are read behind one another.
+const PAGES_MAX: u32 = 20;
+
+#[derive(Clone, Debug)]
+struct Page {
+    query: String,
+    authorization: String,
+    left: u32,
+}
+
 /// The operator.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -21,6 +35,8 @@ pub(crate) struct Operator {
     draw: Draw<'static>,
     link: Option<LinkId>,
     input: Vec<u8>,
+    /// Of each question without an answer: where it asks for a page of history, what for and as whom.
+    asked: VecDeque<Option<Page>>,
     /// Names of connections that were listed.
     connections: Vec<String>,
 }
@@ -32,6 +48,7 @@ impl Operator {
             draw: Draw::new(scene.seed, Stream::Actor, u64::from(actor)),
             link: None,
             input: Vec::new(),
+            asked: VecDeque::new(),
             connections: Vec::new(),
         }
     }
@@ -46,12 +63,16 @@ impl Operator {
             Action::Disconnect => ("DELETE", self.disconnect(scene, &mut draw)),
             _ => ("GET", Self::question(scene, &mut draw)),
         };
+        // Whose grant is narrower reads less.
+        let page = target.strip_prefix("/v1/events?").and_then(|query| query.split("&after=").next());
+        let page = page.map(str::to_owned);
+        let grant = if page.is_some() && draw.chance(500) { Grant::draw(&mut draw) } else { Grant::Admin };
         let presented = if draw.chance(300) {
             API_KEYS[0].1.to_owned()
         } else {
             let wish = Wish {
                 user: "root",
-                grant: Grant::Admin,
+                grant,
                 key: scene.signing_key(),
                 issued_at: scene.true_now().unix.as_secs(),
                 lasts: 3_600,
@@ -64,7 +85,7 @@ impl Operator {
                 if let Some(old) = old {
                     scene.hang_up(old);
                 }
-                self.input.clear();
+                (self.input, self.asked) = (Vec::new(), VecDeque::new());
                 let host = scene.place(&mut self.draw);
                 scene.open(self.actor, host, 0, false)
             }
@@ -73,6 +94,15 @@ impl Operator {
         let authorization = format!("Bearer {presented}");
         scene.trace(format_args!("{link:?} asks {method} {target}"));
         scene.send(link, &request(method, &target, &[("Authorization", &authorization)], b""));
+        self.asked.push_back(page.map(|query| Page { query, authorization, left: PAGES_MAX }));
+    }
+
+    /// Goes on to the next page.
+    fn turn_page(&mut self, scene: &mut Scene<'_>, link: LinkId, page: Page, next: &Value) {
+        let target = format!("/v1/events?{}&after={next}", page.query);
+        scene.trace(format_args!("{link:?} turns to {target}"));
+        scene.send(link, &request("GET", &target, &[("Authorization", &page.authorization)], b""));
+        self.asked.push_back(Some(Page { left: page.left - 1, ..page }));
     }
 
     fn disconnect(&self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) -> String {
@@ -102,14 +132,16 @@ impl Operator {
             5 if draw.chance(100) => "/v1/schema".to_owned(),
             _ => {
                 let mut target = format!(
-                    "/v1/events?events={}&after={}&limit={}",
+                    "/v1/events?events={}&limit={}",
                     wishes::patterns(draw).join(","),
-                    draw.scaled(0, 60),
                     draw.scaled(1, 10)
                 );
                 let filter = wishes::filter(draw, scene.settings.filters);
                 if !filter.is_null() {
                     target += &format!("&filter={}", percent_encoded(&filter.to_string()));
+                }
+                if draw.chance(500) {
+                    target += &format!("&after={}", draw.scaled(0, 60));
                 }
                 target
             }
@@ -132,6 +164,12 @@ impl Operator {
         while let Some(response) = Response::read(&mut input) {
             scene.trace(format_args!("{link:?} is answered {}", response.status));
             let json = response.json();
+            if let Some(Some(page)) = self.asked.pop_front()
+                && 0 < page.left
+                && json["events"].as_array().is_some_and(|events| !events.is_empty())
+            {
+                self.turn_page(scene, link, page, &json["next"]);
+            }
             if let Some(listed) = json["connections"].as_array() {
                 let names = listed.iter().filter_map(|one| one["connection"].as_str().or(one["id"].as_str()));
                 self.connections = names.map(str::to_owned).collect();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings_core::{Instant, Offset};
+use tidings_core::Instant;
 
 use super::draw::{Draw, Stream};
 use super::network::Word;
@@ -61,8 +61,6 @@ struct Request {
     events: Vec<Value>,
     form: Form,
     attempts: u32,
-    /// Its ids have been published before.
-    again: bool,
 }
 
 impl Publisher {
@@ -262,10 +260,6 @@ impl Publisher {
         let Some(request) = self.queue.pop_front() else { return };
         self.sent -= 1;
         scene.trace(format_args!("publisher {} is answered {}", self.number, response.status));
-        let results = response.json();
-        if matches!(response.status, 200 | 503) {
-            self.acknowledged(scene, &request, &results["results"]);
-        }
         match response.status {
             200 => {
                 self.past.push_back(request);
@@ -274,20 +268,6 @@ impl Publisher {
                 }
             }
             408 | 500.. if request.attempts < ATTEMPTS_MAX => self.try_again(scene, request),
-            // What is wrong with the events, or beyond their publisher's rights, was so at every attempt before.
-            400 | 403 | 413 => {
-                let name = self.name();
-                // Of an id that stands for several events nothing can be said.
-                let own = request.events.iter().filter(|_| !request.again);
-                let ids = own.filter_map(|event| {
-                    let source = event["source"].as_str().unwrap_or("/tidings");
-                    let id = event["id"].as_str().filter(|id| id.starts_with('e'))?;
-                    Some((source.to_owned(), id.to_owned()))
-                });
-                let ids: Vec<_> = ids.collect();
-                let now = scene.true_now();
-                scene.model.refused(now, &name, &ids);
-            }
             _ => {}
         }
         let closes = response.header("connection") == Some("close");
@@ -296,30 +276,6 @@ impl Publisher {
         }
         if self.sent == 0 {
             self.answer_by = None;
-        }
-    }
-
-    fn acknowledged(&mut self, scene: &mut Scene<'_>, request: &Request, results: &Value) {
-        let name = self.name();
-        let now = scene.true_now();
-        let Some(epoch) = self.link.and_then(|link| scene.link(link).epoch.clone()) else { return };
-        let results = results.as_array().map(Vec::as_slice).unwrap_or_default();
-        let whole = results.len() == request.events.len();
-        for (index, result) in results.iter().enumerate() {
-            let (Some(id), Some(offset)) =
-                (result["id"].as_str(), result["offset"].as_u64().and_then(Offset::new))
-            else {
-                continue;
-            };
-            // Where only some are known, one is found by its id, if no other bears it.
-            let of: Vec<&Value> = match whole {
-                true => vec![&request.events[index]],
-                false => request.events.iter().filter(|event| event["id"] == id).collect(),
-            };
-            let [event] = of[..] else { continue };
-            let source = event["source"].as_str().unwrap_or("/tidings");
-            let duplicate = result["duplicate"] == true;
-            scene.model.acknowledged(now, &name, source, id, &epoch, offset, duplicate);
         }
     }
 
@@ -362,7 +318,7 @@ impl Publisher {
 }
 
 fn draw_past(draw: &mut Draw<'_>, past: &VecDeque<Request>) -> Request {
-    Request { attempts: 0, again: true, ..past[draw.index(past.len())].clone() }
+    Request { attempts: 0, ..past[draw.index(past.len())].clone() }
 }
 
 /// New events in a form of their own.
@@ -398,7 +354,7 @@ fn fresh(scene: &Scene<'_>, draw: &mut Draw<'_>, n: u64, most: u64) -> Request {
             events[0]["source"] = "/a".into();
         }
     }
-    Request { events, form, attempts: 0, again: false }
+    Request { events, form, attempts: 0 }
 }
 
 fn spoil(draw: &mut Draw<'_>, event: &mut Value) {

@@ -1,0 +1,91 @@
+//! Why a connection may be closed: each code that a hub says has a cause, and the model must know of it.
+
+use std::time::Duration;
+
+use tidings_core::Instant;
+
+use super::session::{Context, Session};
+use super::{Invariant, Violation};
+
+/// Somebody whom an operator sends away.
+#[derive(Debug)]
+pub(super) struct Expelled {
+    user: Option<String>,
+    connection: Option<String>,
+    /// When that was done; none where it may yet be.
+    pub(super) until: Option<Instant>,
+}
+
+impl Expelled {
+    pub(super) const fn new(user: Option<String>, connection: Option<String>) -> Self {
+        Self { user, connection, until: None }
+    }
+
+    fn means(&self, session: &Session) -> bool {
+        let user = self.user.is_some() && self.user == session.user;
+        let connection = self.connection.is_some() && self.connection == session.name;
+        (user || connection) && self.until.is_none_or(|until| session.since <= until)
+    }
+}
+
+/// What is known of the peer of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerSeen {
+    /// It breaks rules.
+    pub(super) rogue: bool,
+    /// Its bytes cannot be followed.
+    pub(super) corrupted: bool,
+    /// For how long it has been silent.
+    pub(super) silent: Duration,
+    /// When it last took of a backlog.
+    pub(super) took: Instant,
+}
+
+/// Whether a session was closed with the right code, at the right time.
+pub(super) fn check_close(
+    session: &Session,
+    cx: &Context<'_>,
+    code: u16,
+    peer: PeerSeen,
+) -> Result<(), Violation> {
+    let wrong = |invariant, text: String| Err(Violation::new(invariant, format!("Close {code}: {text}")));
+    let (hub, limits) = (&*cx.hub, &cx.hub.config.limits);
+    let timeout = Duration::from_millis(hub.config.heartbeat.timeout_ms);
+    let crowded = session.user.as_ref().is_some_and(|user| hub.was_crowded(user, session.since));
+    let has_cause = match code {
+        // The answer to the peer's own.
+        1000 => peer.corrupted,
+        1001 => hub.stopping,
+        1002 | 1003 | 1007 | 1009 => peer.rogue,
+        1012 => hub.draining,
+        4400 => limits.faults_per_minute <= session.faults,
+        4403 => hub.expelled.iter().any(|expelled| expelled.means(session)),
+        4429 => limits.rate_faults_per_10s <= session.rate_faults || crowded || hub.blind,
+        4401 | 4408 | 4419 => true,
+        _ => false,
+    };
+    if !has_cause {
+        return wrong(Invariant::Legal, "without a cause".to_owned());
+    }
+    match code {
+        // Which of its tokens is in force cannot be told.
+        4401 | 4419 if session.opaque => Ok(()),
+        4401 if session.pass.as_ref().is_some_and(|pass| hub.takes(pass, cx.at)) => {
+            wrong(Invariant::Legal, "for a good token".to_owned())
+        }
+        4408 if peer.silent < timeout => {
+            wrong(Invariant::Alive, format!("for a peer silent for only {:?}", peer.silent))
+        }
+        4408 if cx.at.now.instant.since(peer.took) < timeout => {
+            wrong(Invariant::Alive, format!("for a peer that takes its backlog, last at {:?}", peer.took))
+        }
+        4419 => {
+            let deadline = session.pass.as_ref().and_then(|pass| pass.deadline_ms);
+            if deadline.is_some_and(|deadline| deadline <= cx.at.now.unix.as_millis()) {
+                return Ok(());
+            }
+            wrong(Invariant::Punctual, format!("before {deadline:?}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,100 @@
+//! Which lane goes next: `critical` before all others, and those by their weights (PROTOCOL §5).
+//!
+//! While two lanes wait, what each is given in proportion to its weight may differ by little more than a frame of
+//! each. A lane that is longer than its queue is filled again between polls, so that within one the others may
+//! have more than their share; it is held to a wider bound.
+
+use tidings_core::event::Priority;
+
+use super::session::{Context, Session};
+use super::{Invariant, Violation};
+
+/// Entries of history, each held against one subscription, that a lane which catches up may look at at least
+/// while the others send one budget.
+const SCANNED_A_POLL: usize = 128;
+/// Queues so small that every lane is now and then behind.
+const SMALL_QUEUE: usize = 64;
+/// Bytes that a shell asks for at once, at most.
+const BUDGET_MAX: usize = 64 * 1024;
+/// The lanes that share what `critical` leaves.
+const SHARED: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+impl Session {
+    /// An event of `len` bytes was chosen in `lane`, at step `begun` of the run.
+    pub(super) fn check_prompt(
+        &mut self,
+        cx: &Context<'_>,
+        begun: u64,
+        lane: Priority,
+        len: usize,
+    ) -> Result<(), Violation> {
+        // A block of a stream is chosen when it is encoded, ahead of the socket.
+        if lane == Priority::Critical || self.stream {
+            return Ok(());
+        }
+        let urgent = self.lanes.critical.owed.iter().find(|(offset, since)| {
+            **since < begun && !self.is_replaced(cx.truth, cx.hub, Priority::Critical, **offset)
+        });
+        if let Some((urgent, _)) = urgent {
+            let text = format!("critical {urgent} waited while an event of lane {lane} was chosen");
+            return Err(Violation::new(Invariant::Prompt, text));
+        }
+        for other in SHARED.into_iter().filter(|other| *other != lane) {
+            self.check_turn(cx, begun, (lane, other), len)?;
+            let own = &mut self.lanes[lane].lag[other];
+            *own = own.saturating_sub(len * cx.hub.weight(other));
+        }
+        self.lanes[lane].hunger = 0;
+        Ok(())
+    }
+
+    /// Whether `other` waits no longer than its weight allows.
+    fn check_turn(
+        &mut self,
+        cx: &Context<'_>,
+        begun: u64,
+        (lane, other): (Priority, Priority),
+        len: usize,
+    ) -> Result<(), Violation> {
+        let waits = self.lanes[other].owed.first_key_value().filter(|(_, since)| **since < begun);
+        let Some((first, _)) = waits else {
+            (self.lanes[other].hunger, self.lanes[other].lag) = Default::default();
+            return Ok(());
+        };
+        let unseen = cx.truth.life(cx.hub.life).between(self.lanes[other].position, *first);
+        let unseen = unseen.iter().filter(|event| event.lane == other).count();
+        let looked_for = unseen * self.subscriptions.len() / SCANNED_A_POLL * BUDGET_MAX;
+        let longest = cx.truth.longest;
+        let (own, its) = (cx.hub.weight(lane), cx.hub.weight(other));
+        if self.lanes[other].deep || self.lanes[lane].deep {
+            // A lane that catches up is refilled between polls: what the others have queued may go in one.
+            let queue = cx.hub.config.limits.lane_queue;
+            let behind = queue <= SMALL_QUEUE || queue < 2 * self.lanes[other].owed.len();
+            let queued = if behind { 2 * queue } else { 0 };
+            let patience = (cx.hub.patience(other) + queued) * longest + looked_for;
+            self.lanes[other].lag = Default::default();
+            self.lanes[other].hunger += len;
+            return self.check_wait(cx, other, self.lanes[other].hunger, patience);
+        }
+        self.lanes[other].lag[lane] += len * its;
+        let patience = 2 * longest * (own + its) + looked_for * its;
+        self.check_wait(cx, other, self.lanes[other].lag[lane], patience)
+    }
+
+    fn check_wait(
+        &self,
+        cx: &Context<'_>,
+        lane: Priority,
+        waited: usize,
+        patience: usize,
+    ) -> Result<(), Violation> {
+        if waited <= patience {
+            return Ok(());
+        }
+        let text = format!(
+            "lane {lane} waited while others had {waited} more than their share, {patience} at most under {:?}",
+            cx.hub.config.lanes
+        );
+        Err(Violation::new(Invariant::Prompt, text))
+    }
+}
