@@ -65,10 +65,10 @@ impl Ledger {
     }
 
     /// The log has taken an event.
-    pub(super) fn log(&mut self, key: Key) -> Result<(), Violation> {
+    pub(super) fn log(&mut self, key: &Key) -> Result<(), Violation> {
         let known = self.known.entry(key.clone()).or_default();
         known.logged = true;
-        known.check(&key, self.blind)
+        known.check(key, self.blind)
     }
 
     /// A request with this event was refused: if all with its id were, it must not be in the log.

@@ -267,7 +267,7 @@ impl Model {
     pub fn logged(&mut self, logged: Logged) {
         let event = &logged.record.event;
         let key = (logged.record.publisher.to_string(), event.source().to_owned(), event.id().to_owned());
-        let known = self.ledger.log(key);
+        let known = self.ledger.log(&key);
         let result = self.truth.append(logged).and(known);
         self.check(result);
     }
