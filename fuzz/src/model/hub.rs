@@ -138,9 +138,9 @@ impl HubModel {
     /// Whether an event that the log is asked for is not known to be in it (PROTOCOL §6).
     pub(super) fn check_new(&self, key: &Key, now: Instant) -> Result<(), Violation> {
         let window = Duration::from_millis(self.config.dedup.window_ms);
-        let Some((offset, at)) = self.seen.get(key).filter(|(_, at)| now.since(*at) < window) else {
-            return Ok(());
-        };
+        // What it was handed at this very moment came after it had asked: outputs are taken late.
+        let seen = self.seen.get(key).filter(|(_, at)| *at < now && now.since(*at) < window);
+        let Some((offset, at)) = seen else { return Ok(()) };
         // The hub may forget early only where its table is full; what the log did not take has its place there too.
         let recent = self.seen.values().filter(|(_, at)| now.since(*at) < window).count();
         let asked = self.asked.iter().rev().take_while(|at| now.since(**at) < window).count();

@@ -74,6 +74,15 @@ pub(super) struct Lane {
     pub(super) deep: bool,
 }
 
+impl Lane {
+    /// Where nothing waits any more, waiting begins anew.
+    fn rest(&mut self) {
+        if self.owed.is_empty() {
+            (self.hunger, self.lag) = Default::default();
+        }
+    }
+}
+
 /// What a token that was in force let pass, or did not.
 #[derive(Clone, Debug)]
 pub(super) struct Reign {
@@ -314,6 +323,7 @@ impl Session {
         self.pass_over(cx, lane, offset - 1, "an event behind it")?;
         self.lanes[lane].owed.remove(&offset);
         self.lanes[lane].position = offset;
+        self.lanes[lane].rest();
         cx.hub.counts.delivered[lane] += 1;
         Ok(())
     }
@@ -364,6 +374,7 @@ impl Session {
         let lane = &mut self.lanes[lane];
         lane.owed = lane.owed.split_off(&(until + 1));
         lane.position = lane.position.max(until);
+        lane.rest();
     }
 
     /// A `heartbeat`, or the id of a stream's block: everything up to these offsets was told.
