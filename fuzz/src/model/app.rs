@@ -51,7 +51,7 @@ impl App {
 
     /// It leaves a connection.
     pub(super) fn leave(&mut self, session: Option<&Session>) {
-        self.reigns.extend(session.map(Session::reigns).unwrap_or_default());
+        self.reigns.extend(session.map(Session::past_reigns).unwrap_or_default());
     }
 
     /// It is connected to a hub that serves this life of the log.
@@ -139,11 +139,15 @@ impl App {
     /// Whether everything up to `end` has arrived, save what a token that was in force when it passed withheld.
     pub(super) fn check_whole(&self, truth: &Truth, session: &Session, end: u64) -> Result<(), Violation> {
         let Some(life) = self.life.map(|life| truth.life(life)) else { return Ok(()) };
+        let mut reigns = [&self.reigns, session.reigns()].concat();
+        for next in 1..reigns.len() {
+            let (before, after) = reigns.split_at_mut(next);
+            before[next - 1].last_until(&after[0]);
+        }
         for own in self.subscriptions.values() {
             let Some(from) = own.from else { continue };
             let missing = life.between(from, end).iter().find(|event| {
-                let withheld =
-                    session.withheld(event) || self.reigns.iter().any(|reign| reign.withheld(event));
+                let withheld = reigns.iter().any(|reign| reign.withheld(event));
                 own.definition.matches(&event.value)
                     && !withheld
                     && !own.got.contains(&event.offset)

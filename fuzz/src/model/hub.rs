@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_core::event::Priority;
 use tidings_core::stats::Stats;
-use tidings_core::{Config, Hub, Instant, PerLane};
+use tidings_core::{Config, Hub, Instant, Now, PerLane};
 
 use super::closing::Expelled;
 use super::ledger::Key;
@@ -86,6 +86,8 @@ pub(super) struct HubModel {
     pub(super) counts: Counts,
     /// The most by which its timers were ever called late.
     pub(super) lateness: Duration,
+    /// What its wall clock said last, and whenever it went back: what it had said before.
+    wall: (i64, Vec<(Instant, i64)>),
     /// When its connections' deadlines were last looked at.
     pub(super) checked: Instant,
     /// Users whose tokens issued up to this second may be refused.
@@ -113,6 +115,7 @@ impl HubModel {
             links: BTreeSet::new(),
             counts: Counts::default(),
             lateness: Duration::ZERO,
+            wall: (i64::MIN, Vec::new()),
             checked: now,
             revoked: BTreeMap::new(),
             seen: Seen::new(),
@@ -158,6 +161,20 @@ impl HubModel {
             && self.keys.contains(&pass.key)
             && !self.distrusted.contains(&pass.key)
             && revoked.is_none_or(|until| pass.issued_s.is_some_and(|issued| until < &issued))
+    }
+
+    /// The hub was told the time.
+    pub(super) fn look_at_clock(&mut self, now: Now) {
+        let before = std::mem::replace(&mut self.wall.0, now.unix.as_millis());
+        if self.wall.0 < before {
+            self.wall.1.push((now.instant, before));
+        }
+    }
+
+    /// The latest that its wall clock has said since then, in Unix milliseconds.
+    pub(super) fn latest_wall_clock(&self, since: Instant) -> i64 {
+        let before = self.wall.1.iter().filter(|(at, _)| since <= *at).map(|(_, millis)| *millis);
+        before.fold(self.wall.0, i64::max)
     }
 
     /// A user's session begins.

@@ -240,6 +240,7 @@ impl Model {
         let at = self.moment(now);
         let Some(hub) = self.hubs.get_mut(&hub) else { return false };
         hub.lateness = hub.lateness.max(lateness);
+        hub.look_at_clock(now);
         if now.instant.since(hub.checked) < LOOK_EVERY {
             return false;
         }

@@ -93,6 +93,14 @@ pub(super) struct Reign {
 }
 
 impl Reign {
+    /// What its reader had when it came back passed under this token, also where nobody saw it go: a hub's last
+    /// words end a frame that was begun.
+    pub(super) fn last_until(&mut self, next: &Self) {
+        if let Some(until) = &mut self.until {
+            *until = PerLane::from_fn(|lane| until[lane].max(next.after[lane]));
+        }
+    }
+
     /// Whether an event may have been passed over because this token did not permit it.
     pub(super) fn withheld(&self, event: &Event) -> bool {
         let until = self.until.as_ref().map_or(u64::MAX, |until| until[event.lane]);
@@ -175,18 +183,18 @@ impl Session {
         self.reigns.push(Reign { grants, after, until: None });
     }
 
-    /// Its tokens so far; the last of them in force up to what it has told.
-    pub(super) fn reigns(&self) -> Vec<Reign> {
+    /// Its tokens so far; the last of them is in force.
+    pub(super) fn reigns(&self) -> &[Reign] {
+        &self.reigns
+    }
+
+    /// Its tokens, now that it is over: the last of them was in force up to what was told.
+    pub(super) fn past_reigns(&self) -> Vec<Reign> {
         let mut reigns = self.reigns.clone();
         if let Some(last) = reigns.last_mut() {
             last.until.get_or_insert(self.positions());
         }
         reigns
-    }
-
-    /// Whether a token of this session let an event be passed over.
-    pub(super) fn withheld(&self, event: &Event) -> bool {
-        self.reigns.iter().any(|reign| reign.withheld(event))
     }
 
     fn positions(&self) -> PerLane<u64> {
