@@ -71,14 +71,8 @@ impl Window {
 
     /// Events held.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn events(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Whether no event is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Bytes held, all that an event costs counted.
@@ -162,14 +156,8 @@ impl History {
 
     /// Events held in all lanes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn events(&self) -> usize {
         self.lanes.iter().map(|(_, window)| window.entries.len()).sum()
-    }
-
-    /// Whether no event is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Bytes held in all lanes.
@@ -241,6 +229,15 @@ mod tests {
     const SETTINGS: HistorySettings =
         HistorySettings { events: 6, bytes: 8_000, age: Duration::from_millis(100) };
 
+    /// Where the log begins: what is up to there is past.
+    const BEGIN: Offset = Offset::new(7).unwrap();
+
+    fn open() -> History {
+        let mut history = History::new(SETTINGS);
+        history.open(Epoch::new("e").unwrap(), BEGIN);
+        history
+    }
+
     fn entry(catalog: &Catalog, offset: u64, priority: Priority, padding: usize, at: Instant) -> Entry {
         let json = serde_json::json!({
             "type": "user.login", "priority": priority.as_str(),
@@ -264,27 +261,40 @@ mod tests {
         prop_oneof![
             6 => (0..4usize, 0..2_000usize, 1..4u64)
                 .prop_map(|(lane, padding, hole)| Step::Append { lane, padding, hole }),
+            1 => (0..4usize).prop_map(|lane| Step::Append { lane, padding: SETTINGS.bytes, hole: 1 }),
             1 => (0..80u64).prop_map(Step::Pass),
             1 => (0..5usize).prop_map(Step::Expire),
         ]
     }
 
+    /// An event that was appended at some time: its offset, what it costs, and since when it is there.
+    type Appended = (Offset, usize, Instant);
+
     /// Holds a lane against the list of all that was ever appended to it.
-    fn check(history: &History, lane: Priority, all: &[(Offset, usize)]) {
-        let window = history.lane(lane);
+    fn check(window: &Window, all: &[Appended]) {
         let first = usize::try_from(window.first()).unwrap();
         let held = &all[first..];
-        assert_eq!((window.end(), window.len()), (all.len() as u64, held.len()));
-        assert_eq!(window.bytes(), held.iter().map(|(_, cost)| cost).sum::<usize>());
-        assert!(window.len() <= SETTINGS.events);
-        assert!(window.bytes() <= SETTINGS.bytes || window.len() == 1, "one event is kept, however large");
-        let evicted = first.checked_sub(1).map_or(Offset::ZERO, |last| all[last].0);
+        assert_eq!((window.end(), window.events()), (all.len() as u64, held.len()));
+        assert_eq!(window.bytes(), held.iter().map(|(_, cost, _)| cost).sum::<usize>());
+        assert!(window.events() <= SETTINGS.events);
+        assert!(window.bytes() <= SETTINGS.bytes || window.events() == 1, "one event is kept, however large");
+        let evicted = first.checked_sub(1).map_or(BEGIN, |last| all[last].0);
         assert_eq!(window.evicted(), evicted, "a gap ends at the newest that is gone");
-        for (seq, (offset, _)) in (0_u64..).zip(all) {
+        for (seq, (offset, ..)) in (0_u64..).zip(all) {
             let found = window.get(seq).map(|entry| entry.offset);
             assert_eq!(found, (window.first() <= seq).then_some(*offset));
-            let above = held.iter().position(|(other, _)| offset < other).unwrap_or(held.len());
+            let above = held.iter().position(|(other, ..)| offset < other).unwrap_or(held.len());
             assert_eq!(window.seq_above(*offset), window.first() + above as u64);
+        }
+    }
+
+    /// Holds what an append has evicted against the bounds: with the newest of it they were exceeded.
+    fn check_evicted(window: &Window, before: u64, all: &[Appended]) {
+        assert_ne!(window.events(), 0, "the newest event is kept, however large");
+        if before < window.first() {
+            let (_, cost, _) = all[usize::try_from(window.first()).unwrap() - 1];
+            let fits = window.events() < SETTINGS.events && window.bytes() + cost <= SETTINGS.bytes;
+            assert!(!fits, "nothing goes that the bounds have room for");
         }
     }
 
@@ -296,44 +306,77 @@ mod tests {
             steps in prop::collection::vec(step(), 0..60)
         ) {
             let catalog = Catalog::builtin();
-            let mut history = History::new(SETTINGS);
-            history.open(Epoch::new("e").unwrap(), Offset::ZERO);
+            let mut history = open();
             let mut now = Instant::ZERO;
-            let mut all: [Vec<(Offset, usize)>; 4] = Default::default();
-            let mut end = 0;
+            let mut all: [Vec<Appended>; 4] = Default::default();
+            let mut end = BEGIN.get();
             for step in steps {
                 match step {
                     Step::Append { lane, padding, hole } => {
                         end += hole;
-                        let entry = entry(&catalog, end, Priority::ALL[lane], padding, now);
-                        all[lane].push((entry.offset, cost(&entry)));
-                        prop_assert_eq!(history.append(entry), all[lane].len() as u64 - 1);
+                        let (priority, all) = (Priority::ALL[lane], &mut all[lane]);
+                        let entry = entry(&catalog, end, priority, padding, now);
+                        let before = history.lane(priority).first();
+                        all.push((entry.offset, cost(&entry), now));
+                        prop_assert_eq!(history.append(entry), all.len() as u64 - 1);
+                        check_evicted(history.lane(priority), before, all);
                     }
                     Step::Pass(millis) => now = now + Duration::from_millis(millis),
                     Step::Expire(max) => {
-                        let before = history.len();
+                        let before = Priority::ALL.map(|lane| history.lane(lane).first());
+                        let events = history.events();
                         let more = history.expire(now, max);
-                        prop_assert!(before - history.len() <= max);
+                        prop_assert!(events - history.events() <= max);
                         let due = history.next_expiry().is_some_and(|at| at <= now);
                         prop_assert_eq!(more, due);
+                        for ((lane, before), all) in Priority::ALL.into_iter().zip(before).zip(&all) {
+                            let gone = usize::try_from(before).unwrap()
+                                ..usize::try_from(history.lane(lane).first()).unwrap();
+                            let is_old = |appended| SETTINGS.age <= now.since(appended);
+                            prop_assert!(all[gone].iter().all(|(.., appended)| is_old(*appended)));
+                        }
                     }
                 }
                 prop_assert_eq!(history.end().get(), end);
                 for (lane, all) in Priority::ALL.into_iter().zip(&all) {
-                    check(&history, lane, all);
+                    check(history.lane(lane), all);
                 }
+                let windows = Priority::ALL.map(|lane| history.lane(lane));
+                prop_assert_eq!(history.events(), windows.map(Window::events).iter().sum::<usize>());
+                prop_assert_eq!(history.bytes(), windows.map(Window::bytes).iter().sum::<usize>());
             }
         }
+    }
+
+    #[test]
+    fn every_byte_that_an_event_keeps_in_memory_is_counted() {
+        // Given an event,
+        let catalog = Catalog::builtin();
+        let base = entry(&catalog, 8, Priority::Low, 0, Instant::ZERO);
+        let Record { event, accepted, .. } = &*base.record;
+        // when its publisher's name is three bytes longer, or its frame, then so much more is counted,
+        let record = Arc::new(Record { publisher: "pqrs".into(), event: event.clone(), accepted: *accepted });
+        let frame = Frame::text(&format!("{}   ", event.json()));
+        assert_eq!(cost(&Entry { record, ..base.clone() }), cost(&base) + 3);
+        assert_eq!(cost(&Entry { frame, ..base.clone() }), cost(&base) + 3);
+        // and its data twice: the event and the frame both have it.
+        let padded = entry(&catalog, 8, Priority::Low, 100, Instant::ZERO);
+        assert!(cost(&base) + 200 <= cost(&padded));
+    }
+
+    #[test]
+    fn a_log_has_an_epoch_from_its_opening_on() {
+        assert_eq!(History::new(SETTINGS).epoch(), None);
+        assert_eq!(open().epoch().map(Epoch::as_str), Some("e"));
     }
 
     #[test]
     #[should_panic(expected = "offsets ascend strictly")]
     fn an_offset_that_does_not_ascend_is_the_shells_fault() {
         let catalog = Catalog::builtin();
-        let mut history = History::new(SETTINGS);
-        history.open(Epoch::new("e").unwrap(), Offset::ZERO);
+        let mut history = open();
         for _ in 0..2 {
-            history.append(entry(&catalog, 1, Priority::Low, 0, Instant::ZERO));
+            history.append(entry(&catalog, 8, Priority::Low, 0, Instant::ZERO));
         }
     }
 }

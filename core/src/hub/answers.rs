@@ -327,7 +327,7 @@ impl Hub {
             "sockets": self.connections.len(),
             "epoch": self.history.epoch(),
             "offset": self.history.end(),
-            "historyEvents": self.history.len(),
+            "historyEvents": self.history.events(),
             "historyBytes": self.history.bytes(),
             "queued": self.lanes.waiting(),
             "catchingUp": self.lanes.behind(),

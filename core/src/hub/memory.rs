@@ -25,7 +25,7 @@ impl Hub {
     pub fn held(&self) -> Held {
         Held {
             connections: self.connections.len(),
-            history_events: self.history.len(),
+            history_events: self.history.events(),
             history_bytes: self.history.bytes(),
             dedup_keys: self.dedup.len(),
             appends: self.appends.len(),

@@ -190,7 +190,7 @@ const TABLE: &[Family] = &[
     gauge("tidings_log_offset", &[], "Newest offset of the log.", |hub, out| out.one(hub.history.end())),
     gauge("tidings_history_events", LANE, "Events in history.", |hub, out| {
         for lane in Priority::ALL {
-            out.with(&[lane.as_str()], hub.history.lane(lane).len());
+            out.with(&[lane.as_str()], hub.history.lane(lane).events());
         }
     }),
     gauge("tidings_history_bytes", LANE, "Memory that they take.", |hub, out| {
