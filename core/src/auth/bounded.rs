@@ -124,24 +124,58 @@ mod tests {
         assert_eq!(table.len(), 0);
     }
 
+    /// What a table must be: its entries, the longest untouched first.
+    struct Model {
+        capacity: usize,
+        entries: Vec<(u8, u32)>,
+    }
+
+    impl Model {
+        fn remove(&mut self, key: u8) -> Option<u32> {
+            let at = self.entries.iter().position(|(other, _)| *other == key)?;
+            Some(self.entries.remove(at).1)
+        }
+
+        fn touch(&mut self, key: u8) -> Option<u32> {
+            let value = self.remove(key)?;
+            self.entries.push((key, value));
+            Some(value)
+        }
+
+        fn insert(&mut self, key: u8, value: u32) -> Option<u8> {
+            self.remove(key);
+            self.entries.push((key, value));
+            let gone = (self.capacity < self.entries.len()).then(|| self.entries.remove(0).0);
+            gone.filter(|_| self.capacity != 0)
+        }
+    }
+
     proptest! {
         #[test]
-        fn it_never_exceeds_its_capacity_and_never_mixes_values(
+        fn it_is_a_list_of_so_many_that_gives_up_the_longest_untouched(
             capacity in 0_usize..5,
-            steps in prop::collection::vec((0_u8..4, 0_u8..8), 0..100),
+            steps in prop::collection::vec((0_u8..5, 0_u8..8), 0..100),
         ) {
             let mut table = Bounded::new(capacity, Keyed::new([1, 2]));
-            for (what, key) in steps {
+            let mut model = Model { capacity, entries: Vec::new() };
+            for (value, (what, key)) in (0..).zip(steps) {
                 match what {
-                    0 => table.remove(&key),
-                    1 => prop_assert!(table.touch(&key).is_none_or(|value| *value == u32::from(key))),
-                    2 if key == 0 => table.clear(),
-                    _ => {
-                        table.insert(key, u32::from(key));
-                        prop_assert_eq!(table.get(&key).is_some(), capacity != 0);
+                    0 => {
+                        table.remove(&key);
+                        model.remove(key);
                     }
+                    1 => prop_assert_eq!(table.touch(&key).copied(), model.touch(key)),
+                    2 => prop_assert_eq!(table.touch_key(&key), model.touch(key).map(|_| key)),
+                    3 if key == 0 => {
+                        table.clear();
+                        model.entries.clear();
+                    }
+                    _ => prop_assert_eq!(table.insert(key, value), model.insert(key, value)),
                 }
-                prop_assert!(table.len() <= capacity);
+                prop_assert_eq!(table.len(), model.entries.len());
+                for (key, value) in &model.entries {
+                    prop_assert_eq!(table.get(key), Some(value));
+                }
             }
         }
     }

@@ -55,10 +55,11 @@ fn signature_key(jwk: &Map<String, Value>) -> Option<SignatureKey> {
 
 fn public_key(jwk: &Map<String, Value>) -> Option<PublicKey> {
     let bytes = |name| URL_SAFE_NO_PAD.decode(text(jwk, name)?).ok();
-    // RFC 7518 §6.2.1.2: a coordinate has the full length of the curve, so it is not padded here.
+    // RFC 7518 §6.2.1.2: a coordinate has the full length of the curve, so it is not padded here. With `x` of
+    // that length, the length of the whole point says that `y` has it too.
     let point = |len: usize| {
         let (x, y) = (bytes("x")?, bytes("y")?);
-        (x.len() == len && y.len() == len).then(|| [&[0x04][..], &x, &y].concat())
+        (x.len() == len).then(|| [&[0x04][..], &x, &y].concat())
     };
     match (text(jwk, "kty")?, text(jwk, "crv")) {
         ("RSA", _) => Some(PublicKey::Rsa { modulus: bytes("n")?, exponent: bytes("e")? }),

@@ -115,7 +115,7 @@ const RSA: &[Algorithm] = &[
 ];
 
 /// The keys that tokens are verified with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
 }
@@ -249,7 +249,7 @@ impl KeySet {
     /// The keys that a token may mean: those of its `kid`; where none has it, those without a name; where
     /// it has no `kid`, all. Of these, those that allow its algorithm.
     fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&Key>, TokenError> {
-        if self.keys.is_empty() {
+        if self.is_empty() {
             return Err(TokenError::Key);
         }
         let of_algorithm = |key: &&Key| key.algorithms.contains(&algorithm);

@@ -101,4 +101,14 @@ fn how_a_token_may_come_is_known_to_who_reads_requests() {
     let authenticator = authenticator(&config(json!({"query_token": false, "cookie": "session"})));
     assert!(!authenticator.query_token());
     assert_eq!(authenticator.cookie(), Some("session"));
+    let defaults = super::authenticator(&AuthConfig::default());
+    assert!(defaults.query_token());
+    assert_eq!(defaults.cookie(), None);
+}
+
+#[test]
+fn a_publisher_is_known_by_its_key_alone() {
+    let authenticator = authenticator(&config(json!({"api_keys": [{"key": "a-key", "name": "cms"}]})));
+    assert_eq!(authenticator.api_key("a-key").map(|key| &**key.name()), Some("cms"));
+    assert_eq!(authenticator.api_key("cms"), None);
 }

@@ -1,5 +1,6 @@
 //! Algorithms are those of the configured keys, never the token's choice.
 
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
@@ -270,6 +271,40 @@ fn keys_of_unknown_kinds_in_a_jwks_are_passed_over() {
 }
 
 #[test]
+fn a_coordinate_of_another_length_than_the_curves_makes_no_key() {
+    // Given a key whose two coordinates are cut a byte too early,
+    let mut shifted = jwk(&p256(), Algorithm::ES256, &json!({}));
+    let [x, y] = ["x", "y"].map(|name| URL_SAFE_NO_PAD.decode(shifted[name].as_str().unwrap()).unwrap());
+    let (point, pad) = ([x, y].concat(), [0]);
+    let mut with = |x: &[u8], y: &[u8]| {
+        shifted["x"] = json!(URL_SAFE_NO_PAD.encode(x));
+        shifted["y"] = json!(URL_SAFE_NO_PAD.encode(y));
+        jwks(std::slice::from_ref(&shifted)).map(|keys| keys.len())
+    };
+    assert_eq!(with(&point[..32], &point[32..]), Ok(1));
+    // then it is none, though the point is the same; and so for one that is too long or too short.
+    let long = [&pad[..], &point[32..]].concat();
+    for (x, y) in [(&point[..31], &point[31..]), (&point[..32], &long), (&point[..32], &point[33..])] {
+        assert_eq!(with(x, y), Err(KeyError::JwksUnusable));
+    }
+}
+
+#[test]
+fn an_rsa_key_has_from_2048_to_8192_bits_leading_zeros_aside() {
+    let of = |modulus: &[u8]| {
+        jwks(&[json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB"})])
+            .map(|keys| keys.len())
+    };
+    let number = |first: u8, len: usize| [vec![first], vec![1; len - 1]].concat();
+    for good in [number(0x80, 256), number(0xff, 1024), [vec![0], number(0x80, 256)].concat()] {
+        assert_eq!(of(&good), Ok(1));
+    }
+    for bad in [number(0x7f, 256), number(0x01, 1025), [vec![0; 9], number(0x80, 255)].concat()] {
+        assert_eq!(of(&bad), Err(KeyError::JwksUnusable));
+    }
+}
+
+#[test]
 fn what_is_no_jwks_is_refused_and_changes_nothing() {
     let mut keys = secret_keys();
     for text in
@@ -305,6 +340,39 @@ fn a_pem_of_another_kind_is_refused() {
         "-----BEGIN X-----\n-----END X-----",
     ] {
         assert!(KeySet::empty().add_pem(text).is_err(), "{text}");
+    }
+}
+
+/// The PEM text of a public key, with what `change` makes of the bytes in it.
+fn changed(text: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut der = STANDARD.decode(base64).unwrap();
+    change(&mut der);
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(der))
+}
+
+#[test]
+fn a_public_key_of_a_curve_is_a_whole_uncompressed_point() {
+    for text in [fixture!("p256.pub.pem"), fixture!("p384.pub.pem"), fixture!("ed25519.pub.pem")] {
+        let add = |change: fn(&mut Vec<u8>)| KeySet::empty().add_pem(&changed(text, change));
+        assert_eq!(add(|_| ()), Ok(()));
+        assert_eq!(add(|der| der.push(0)), Err(KeyError::Unsupported), "a byte more");
+        assert_eq!(add(|der| der.truncate(der.len() - 1)), Err(KeyError::Unsupported), "a byte less");
+    }
+    for (text, coordinate) in [(fixture!("p256.pub.pem"), 32), (fixture!("p384.pub.pem"), 48)] {
+        let compressed = changed(text, |der| {
+            let form = der.len() - 2 * coordinate - 1;
+            der[form] = 0x02;
+        });
+        assert_eq!(KeySet::empty().add_pem(&compressed), Err(KeyError::Unsupported));
+    }
+}
+
+#[test]
+fn a_pem_block_that_is_not_base64_is_called_so() {
+    for label in ["PUBLIC KEY", "RSA PUBLIC KEY"] {
+        let text = format!("-----BEGIN {label}-----\n!!\n-----END {label}-----");
+        assert_eq!(KeySet::empty().add_pem(&text), Err(KeyError::Pem("a block is not base64")));
     }
 }
 

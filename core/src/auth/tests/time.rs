@@ -118,7 +118,8 @@ fn the_table_of_revocations_is_bounded_and_forgets_the_oldest() {
         let token = token(json!({"sub": user, "iat": NOW_S - 1}));
         assert_eq!(authenticator.verify(&token, NOW).is_ok(), expected, "{user}");
     }
-    // A name that no token can have takes no place.
+    // The longest name that a token can have takes a place; one that none can have takes none.
+    assert_eq!(authenticator.revoke(&"x".repeat(USER_MAX), NOW).as_deref(), Some("u1"));
     assert_eq!(authenticator.revoke(&"x".repeat(USER_MAX + 1), NOW), None);
     assert_eq!(authenticator.revoke("", NOW), None);
 }
@@ -130,6 +131,22 @@ fn a_token_verified_again_is_the_same_identity_and_grants_are_shared() {
     let first = authenticator.verify(&a, NOW).unwrap();
     assert!(Arc::ptr_eq(&first, &authenticator.verify(&a, NOW).unwrap()));
     assert!(Arc::ptr_eq(first.grant(), authenticator.verify(&b, NOW).unwrap().grant()));
+}
+
+#[test]
+fn every_token_is_counted_as_remembered_or_as_verified() {
+    let mut authenticator = authenticator(&AuthConfig::default());
+    let (a, b) = (token(json!({})), token(json!({"sub": "u2"})));
+    let mut counts = Vec::new();
+    for token in [&a, &a, &b, &a, "no.token.this", "no.token.this"] {
+        let _ = authenticator.verify(token, NOW);
+        counts.push((authenticator.cache_hits(), authenticator.cache_misses()));
+    }
+    assert_eq!(
+        counts,
+        [(0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (2, 4)],
+        "what was refused is not remembered"
+    );
 }
 
 #[derive(Clone, Debug)]
