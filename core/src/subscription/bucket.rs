@@ -35,8 +35,6 @@ pub(super) struct Buckets {
     table: HashTable<Entry>,
     lists: Vec<List>,
     free: Vec<u32>,
-    /// Definitions in the far parts of all lists.
-    far: usize,
 }
 
 /// Where an entry leads: the highest bit of its number tells.
@@ -85,14 +83,14 @@ impl Buckets {
         checks: &impl Checks,
     ) -> u32 {
         match self.find(name, checks) {
-            Some(Target::List(list)) => self.push(list, posting),
+            Some(Target::List(list)) => self.list_mut(list).push(posting),
             Some(Target::Alone(first)) => {
                 let list = self.new_list(name, Posting { definition: first, place: 0 });
                 let entry = self.table.find_mut(Entry::new(name.bits(), 0).bits(), |entry| {
                     entry.id == Target::Alone(first).id()
                 });
                 entry.expect("the first one has just been found").id = Target::List(list).id();
-                self.push(list, posting)
+                self.list_mut(list).push(posting)
             }
             None => {
                 let target = if alone {
@@ -117,9 +115,7 @@ impl Buckets {
         let target = self.find(name, checks).expect("a definition stands in the buckets of its places");
         if let Target::List(list) = target {
             let moved = self.list_mut(list).swap_remove(position);
-            let left = self.list(list).len as usize;
-            self.far -= usize::from(NEAR <= left);
-            if 0 < left {
+            if self.list(list).len != 0 {
                 return moved;
             }
             self.free.push(list);
@@ -169,12 +165,6 @@ impl Buckets {
         u32::try_from(self.lists.len() - 1).expect("fewer than 2^31 lists fit into memory")
     }
 
-    fn push(&mut self, list: u32, posting: Posting) -> u32 {
-        let position = self.list_mut(list).push(posting);
-        self.far += usize::from(NEAR <= position as usize);
-        position
-    }
-
     fn list(&self, list: u32) -> &List {
         self.lists.get(list as usize).expect("an entry leads to a list")
     }
@@ -183,17 +173,9 @@ impl Buckets {
         self.lists.get_mut(list as usize).expect("an entry leads to a list")
     }
 
-    /// Bytes held, where a vector is at most half empty.
-    pub(super) fn memory(&self) -> usize {
-        self.table.allocation_size()
-            + self.lists.capacity() * size_of::<List>()
-            + self.free.capacity() * size_of::<u32>()
-            + self.far * 2 * size_of::<Posting>()
-    }
-
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.far == 0 && self.table.is_empty() && self.free.len() == self.lists.len()
+        self.table.is_empty() && self.free.len() == self.lists.len()
     }
 }
 
@@ -283,11 +265,6 @@ impl Routes {
         self.0.find(route.bits(), |(name, _)| *name == route).is_some()
     }
 
-    /// Bytes held.
-    pub(super) fn memory(&self) -> usize {
-        self.0.allocation_size()
-    }
-
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -324,5 +301,68 @@ mod tests {
             assert!(near.iter().chain(far).map(|posting| posting.definition).eq(model.iter().copied()));
         }
         assert_eq!((list.len, list.far), (1, None));
+    }
+
+    #[test]
+    fn a_list_that_many_have_left_gives_memory_back_and_keeps_room_to_grow() {
+        let mut list = List { check: 0, round: 0, len: 1, near: [posting(0); NEAR], far: None };
+        for definition in 1..1000 {
+            list.push(posting(definition));
+        }
+        let mut capacity = list.far.as_ref().unwrap().capacity();
+        for last in (50..1000).rev() {
+            list.swap_remove(last);
+            let far = list.far.as_ref().unwrap();
+            assert!(far.capacity() <= 4 * far.len() + 4, "room for {} of {}", far.capacity(), far.len());
+            let has_shrunk = far.capacity() < capacity;
+            assert!(!has_shrunk || 2 * far.len() <= far.capacity(), "half of it is room to grow");
+            capacity = far.capacity();
+        }
+    }
+
+    /// Definitions that stand alone, by number: what is left of the names of their buckets.
+    struct Alone(Vec<u64>);
+
+    impl Checks for Alone {
+        fn check(&self, definition: u32) -> u64 {
+            self.0[definition as usize]
+        }
+    }
+
+    #[test]
+    fn buckets_whose_names_have_a_half_in_common_are_told_apart() {
+        // Given names of which each two have a half in common, or none,
+        let names = [(1, 1), (1, 2), (2, 1), (2, 2)].map(|(bits, check)| Fingerprint::new(bits << 32, check));
+        for alone in [true, false] {
+            let checks = Alone(names.map(Fingerprint::check).into());
+            let mut buckets = Buckets::default();
+            // when a definition comes into each of their buckets, in turn,
+            for (definition, name) in (0..).zip(names) {
+                assert_eq!(buckets.len_of(name, &checks), 0);
+                assert_eq!(buckets.insert(name, posting(definition), alone, &checks), 0);
+            }
+            // then each stands in its own.
+            for (round, (definition, name)) in (1..).zip((0..).zip(names)) {
+                let found = match buckets.visit(name, round, &checks) {
+                    Found::Nothing => vec![],
+                    Found::Alone(definition) => vec![posting(definition)],
+                    Found::List(near, far) => [near, far].concat(),
+                };
+                assert_eq!(found, [posting(definition)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_is_in_use_until_each_that_uses_it_has_released_it() {
+        let (mut routes, route, other) = (Routes::default(), Fingerprint::new(1, 1), Fingerprint::new(1, 2));
+        assert!(!routes.contains(route));
+        routes.retain(route);
+        routes.retain(route);
+        routes.release(route);
+        assert_eq!([route, other].map(|route| routes.contains(route)), [true, false]);
+        routes.release(route);
+        assert!(!routes.contains(route));
+        assert!(routes.is_empty());
     }
 }

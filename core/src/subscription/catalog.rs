@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::hint::black_box;
 
 use super::bucket::Checks;
-use super::definition::{Definition, Scope, Terms, filter_memory};
+use super::definition::{Definition, Scope, Terms};
 use super::fingerprint::Fingerprinter;
 use super::interner::Interner;
 use super::permit::Permit;
@@ -18,7 +18,6 @@ pub(super) struct Catalog<P> {
     scopes: Interner<Scope>,
     terms: Interner<Terms<P>>,
     definitions: Interner<Definition>,
-    filters_memory: usize,
     work: u64,
 }
 
@@ -40,14 +39,7 @@ pub(super) struct Key<'a> {
 
 impl<P: Permit> Catalog<P> {
     pub(super) fn new(keyed: Keyed) -> Self {
-        Self {
-            keyed,
-            scopes: Interner::new(),
-            terms: Interner::new(),
-            definitions: Interner::new(),
-            filters_memory: 0,
-            work: 0,
-        }
+        Self { keyed, scopes: Interner::new(), terms: Interner::new(), definitions: Interner::new(), work: 0 }
     }
 
     /// How many definitions there are.
@@ -139,7 +131,6 @@ impl<P: Permit> Catalog<P> {
     /// Stores the first definition of that key.
     pub(super) fn insert(&mut self, key: Key<'_>, make: impl FnOnce(u32, Filter) -> Definition) -> u32 {
         self.terms.get_mut(key.terms).users += 1;
-        self.filters_memory += filter_memory(key.filter);
         let hash = self.hash(key);
         self.definitions.insert(hash, make(key.terms, key.filter.clone()))
     }
@@ -147,8 +138,7 @@ impl<P: Permit> Catalog<P> {
     /// Frees a definition, and its patterns and permit where no other one has them.
     pub(super) fn remove(&mut self, id: u32) {
         let hash = self.hash(self.definitions.get(id).key());
-        let Definition { terms, filter, .. } = self.definitions.remove(hash, id);
-        self.filters_memory -= filter_memory(&filter);
+        let Definition { terms, .. } = self.definitions.remove(hash, id);
         let used = self.terms.get_mut(terms);
         used.users -= 1;
         if used.users == 0 {
@@ -171,17 +161,9 @@ impl<P: Permit> Catalog<P> {
         self.keyed.hash_one((key.terms, key.filter))
     }
 
-    /// Bytes held; what permits point to is not in it.
-    pub(super) fn memory(&self) -> usize {
-        self.scopes.memory() + self.terms.memory() + self.definitions.memory() + self.filters_memory
-    }
-
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.scopes.len() == 0
-            && self.terms.len() == 0
-            && self.definitions.len() == 0
-            && self.filters_memory == 0
+        self.scopes.len() == 0 && self.terms.len() == 0 && self.definitions.len() == 0
     }
 }
 

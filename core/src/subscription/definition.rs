@@ -4,7 +4,7 @@ use super::fingerprint::{Fingerprint, Fingerprinter};
 use super::members::Members;
 use super::permit::Permit;
 use super::plan::Anchor;
-use crate::event::{Fields, Filter, Pattern, Patterns, Scalar};
+use crate::event::{Fields, Filter, Pattern, Patterns};
 
 /// Names an interned definition for as long as it has a member; afterwards the name may be given anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,14 +39,6 @@ pub(super) enum Positions {
 impl Positions {
     pub(super) fn new(positions: Vec<u32>) -> Self {
         if let [one] = positions[..] { Self::One(one) } else { Self::Many(positions.into()) }
-    }
-
-    /// Positions that are stored apart.
-    pub(super) fn further(&self) -> usize {
-        match self {
-            Self::One(_) => 0,
-            Self::Many(many) => many.len(),
-        }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [u32] {
@@ -100,18 +92,6 @@ impl<P: Permit> Terms<P> {
         }
         self.answer
     }
-}
-
-/// Bytes that a filter holds.
-pub(super) fn filter_memory(filter: &Filter) -> usize {
-    let text = |value: &Scalar| if let Scalar::String(text) = value { text.len() } else { 0 };
-    let key = |(path, allowed): (&str, &[Scalar])| {
-        size_of::<(Box<str>, Box<[Scalar]>)>()
-            + path.len()
-            + size_of_val(allowed)
-            + allowed.iter().map(text).sum::<usize>()
-    };
-    filter.iter().map(key).sum()
 }
 
 #[cfg(test)]

@@ -22,6 +22,11 @@ impl Fingerprint {
     /// Changes nothing in an XOR: the path and value of what has none.
     pub(super) const NONE: Self = Self(0, 0);
 
+    #[cfg(test)]
+    pub(super) const fn new(bits: u64, check: u64) -> Self {
+        Self(bits, check)
+    }
+
     /// Bits for a hash table that finds by fingerprint.
     pub(super) const fn bits(self) -> u64 {
         self.0

@@ -48,8 +48,8 @@ pub struct Moved {
 /// - Mutators: [`join`](Self::join), [`leave`](Self::leave).
 /// - Live events: [`matching`](Self::matching). Events of history against one subscription:
 ///   [`definition_matches`](Self::definition_matches).
-/// - Getters: [`definition`](Self::definition), [`member`](Self::member), [`len`](Self::len),
-///   [`definitions`](Self::definitions), [`work`](Self::work), [`memory`](Self::memory).
+/// - Getters: [`definition`](Self::definition), [`members`](Self::members), [`definitions`](Self::definitions),
+///   [`work`](Self::work).
 ///
 /// A [`Place`] is good until it has left; a [`DefinitionId`] until its last member has.
 pub struct Index<P> {
@@ -60,8 +60,6 @@ pub struct Index<P> {
     buckets: Buckets,
     routes: Routes,
     members: usize,
-    /// Places of definitions that have more than one.
-    further_places: usize,
     round: u64,
     /// Scratch of a match: bucket names, at most [`BATCH`].
     names: Vec<Fingerprint>,
@@ -84,7 +82,6 @@ impl<P: Permit> Index<P> {
             buckets: Buckets::default(),
             routes: Routes::default(),
             members: 0,
-            further_places: 0,
             round: 0,
             names: Vec::with_capacity(BATCH),
             found: Vec::with_capacity(BATCH),
@@ -202,22 +199,16 @@ impl<P: Permit> Index<P> {
     }
 
     /// The member at a place.
-    #[must_use]
-    pub fn member(&self, place: Place) -> Member {
+    #[cfg(test)]
+    pub(super) fn member(&self, place: Place) -> Member {
         let members = self.catalog.definition(place.definition.0).members.as_slice();
         *members.get(place.position as usize).expect("a place is good until it has left")
     }
 
     /// How many members there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn members(&self) -> usize {
         self.members
-    }
-
-    /// Whether there is no member.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.members == 0
     }
 
     /// How many different definitions the members have.
@@ -231,20 +222,6 @@ impl<P: Permit> Index<P> {
     #[must_use]
     pub const fn work(&self) -> u64 {
         self.catalog.work()
-    }
-
-    /// Bytes held, estimated from above; what permits point to is not in it.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        // A vector of n members has room for at most 2(n−1), unless members have just left in great number.
-        let further_members = 2 * (self.members - self.catalog.len()) * size_of::<Member>();
-        let further_places = self.further_places * size_of::<u32>();
-        further_members
-            + further_places
-            + self.catalog.memory()
-            + self.positions.capacity() * size_of::<Positions>()
-            + self.buckets.memory()
-            + self.routes.memory()
     }
 
     /// Makes a definition and puts it into its buckets.
@@ -270,7 +247,6 @@ impl<P: Permit> Index<P> {
             self.buckets.insert(name, posting, only.is_some(), &self.catalog)
         };
         let positions = Positions::new(names.into_iter().zip(0..).map(insert).collect());
-        self.further_places += positions.further();
         if let Some(reused) = self.positions.get_mut(id as usize) {
             *reused = positions;
         } else {
@@ -290,9 +266,7 @@ impl<P: Permit> Index<P> {
                 *position_of(&mut self.positions, moved) = position;
             }
         }
-        let positions = self.positions.get_mut(id as usize).expect("every definition has positions");
-        self.further_places -= positions.further();
-        *positions = Positions::One(0);
+        *self.positions.get_mut(id as usize).expect("every definition has positions") = Positions::One(0);
         self.catalog.remove(id);
     }
 
@@ -316,10 +290,7 @@ impl<P: Permit> Index<P> {
     /// Whether joining has left no trace but capacity.
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.members + self.further_places == 0
-            && self.catalog.is_empty()
-            && self.buckets.is_empty()
-            && self.routes.is_empty()
+        self.members == 0 && self.catalog.is_empty() && self.buckets.is_empty() && self.routes.is_empty()
     }
 }
 

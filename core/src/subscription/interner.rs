@@ -78,13 +78,6 @@ impl<T> Interner<T> {
     pub(super) fn get_mut(&mut self, id: u32) -> &mut T {
         self.slots.get_mut(id as usize).and_then(Option::as_mut).expect("a number in use has a value")
     }
-
-    /// Bytes held by the tables, not by what the values point to.
-    pub(super) fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<Option<T>>()
-            + self.free.capacity() * size_of::<u32>()
-            + self.table.allocation_size()
-    }
 }
 
 #[cfg(test)]

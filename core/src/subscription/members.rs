@@ -88,6 +88,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_many_have_left_gives_memory_back_and_keeps_room_to_grow() {
+        let mut members = Members::One(member(0));
+        (1..1000).for_each(|slot| assert_eq!(members.push(member(slot)), slot as usize));
+        let mut before = 0;
+        while let Members::Many(many) = &members {
+            assert!(many.capacity() <= 4 * many.len() + 4, "room for {} of {}", many.capacity(), many.len());
+            let has_shrunk = many.capacity() < before;
+            assert!(!has_shrunk || 2 * many.len() <= many.capacity(), "half of it is room to grow");
+            before = many.capacity();
+            members.swap_remove(0);
+        }
+    }
+
+    #[test]
     fn a_list_of_one_member_takes_three_words() {
         assert_eq!(size_of::<Member>(), 16);
         assert_eq!(size_of::<Members>(), 24);

@@ -80,7 +80,7 @@ impl Table {
         let plain = Definition::read(&words.into(), &wanted);
         let plain_forced = Grants::of(&plain_forced, &tidings_core::config::AuthConfig::default());
         self.joined.insert(slot, Joined { place, patterns, filter, forced, plain, plain_forced });
-        assert_eq!(self.index.len(), self.joined.len());
+        assert_eq!(self.index.members(), self.joined.len());
     }
 
     fn leave(&mut self, slot: &str) {
@@ -88,7 +88,7 @@ impl Table {
         if let Some(moved) = self.index.leave(left.place) {
             self.joined.get_mut(&moved.slot).expect("who moves is there").place = moved.place;
         }
-        assert_eq!(self.index.len(), self.joined.len());
+        assert_eq!(self.index.members(), self.joined.len());
     }
 
     fn look_up(&mut self, json: &str) {

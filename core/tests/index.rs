@@ -1,0 +1,111 @@
+//! What subscriptions cost: the memory that the allocator gave for them.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test; helpers are not marked as such")]
+
+use std::alloc::System;
+use std::sync::{Mutex, PoisonError};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tidings_core::Offset;
+use tidings_core::event::{Fields, Filter, Pattern, Patterns};
+use tidings_core::map::Keyed;
+use tidings_core::subscription::{Index, Member, Permit};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The allocator counts for all threads, so one test at a time is run.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Permits everything and requires nothing.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct All;
+
+impl Permit for All {
+    fn permits(&self, _: &str, _: &Fields) -> bool {
+        true
+    }
+
+    fn required(&self) -> Option<&Filter> {
+        None
+    }
+}
+
+/// The bytes that what `make` makes holds.
+fn held<T>(make: impl FnOnce() -> T) -> (isize, T) {
+    let region = Region::new(ALLOCATOR);
+    let made = make();
+    let change = region.change();
+    let signed = |bytes: usize| isize::try_from(bytes).unwrap();
+    (signed(change.bytes_allocated) - signed(change.bytes_deallocated), made)
+}
+
+fn patterns(texts: &[&str]) -> Patterns {
+    Patterns::new(texts.iter().map(|text| Pattern::parse(text).unwrap()).collect())
+}
+
+fn filter(text: &str) -> Filter {
+    Filter::from_json(&serde_json::from_str(text).unwrap(), 16).unwrap()
+}
+
+fn member(slot: u32) -> Member {
+    Member { slot, tag: 0, from: Offset::ZERO }
+}
+
+fn index() -> Index<All> {
+    Index::new(Keyed::new([3, 4]))
+}
+
+#[test]
+fn a_filtered_subscription_costs_two_hundred_bytes_beyond_its_filter() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let texts = patterns(&["content.updated"]);
+    // Given a hundred thousand filters,
+    let numbered = |slot| filter(&format!(r#"{{"contentId":"c{slot}"}}"#));
+    let (filters, _) = held(|| (0..100_000).map(numbered).collect::<Box<[_]>>());
+    // when each is subscribed to,
+    let (all, _) = held(|| {
+        let mut index = index();
+        for slot in 0..100_000 {
+            index.join(&texts, &numbered(slot), &All, member(slot));
+        }
+        index
+    });
+    // then the index takes so much for each beside it.
+    let each = (all - filters) / 100_000;
+    assert!(each <= 200, "{each} bytes");
+}
+
+#[test]
+fn a_further_equal_subscription_costs_no_more_than_a_half_empty_vector() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (texts, filter) = (patterns(&["*"]), filter(r#"{"k":1}"#));
+    let mut index = index();
+    index.join(&texts, &filter, &All, member(0));
+    let (further, ()) = held(|| {
+        for slot in 1..100_000 {
+            index.join(&texts, &filter, &All, member(slot));
+        }
+    });
+    assert!(further / 99_999 <= 32, "{} bytes", further / 99_999);
+}
+
+#[test]
+fn many_patterns_times_many_alternatives_take_bounded_memory() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Given a subscription of 64 types with 256 alternatives, and one that differs in a value,
+    let texts: Vec<String> = (0..64).map(|number| format!("c.t{number}")).collect();
+    let texts = patterns(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let of = |range: std::ops::Range<u32>| {
+        let values: Vec<String> = range.map(|number| number.to_string()).collect();
+        filter(&format!(r#"{{"k":[{}]}}"#, values.join(",")))
+    };
+    // then they cost their alternatives, not the product.
+    let (bytes, _) = held(|| {
+        let mut index = index();
+        index.join(&texts, &of(0..256), &All, member(0));
+        index.join(&texts, &of(1..257), &All, member(1));
+        index
+    });
+    assert!(bytes < 128 * 1024, "{bytes} bytes");
+}
