@@ -259,7 +259,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            6 => (0..4usize, 0..2_000usize, 1..4u64)
+            6 => (0..4usize, prop_oneof![0..50usize, 0..2_000usize], 1..4u64)
                 .prop_map(|(lane, padding, hole)| Step::Append { lane, padding, hole }),
             1 => (0..4usize).prop_map(|lane| Step::Append { lane, padding: SETTINGS.bytes, hole: 1 }),
             1 => (0..80u64).prop_map(Step::Pass),

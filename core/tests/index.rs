@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test; helpers are not marked as such")]
 
 use std::alloc::System;
-use std::sync::{Mutex, PoisonError};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tidings_core::Offset;
@@ -13,9 +12,6 @@ use tidings_core::subscription::{Index, Member, Permit};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// The allocator counts for all threads, so one test at a time is run.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Permits everything and requires nothing.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -56,9 +52,16 @@ fn index() -> Index<All> {
     Index::new(Keyed::new([3, 4]))
 }
 
+/// One test, since the allocator counts for all threads.
 #[test]
+fn what_subscriptions_cost() {
+    a_filtered_subscription_costs_two_hundred_bytes_beyond_its_filter();
+    a_further_equal_subscription_costs_no_more_than_a_half_empty_vector();
+    many_patterns_times_many_alternatives_take_bounded_memory();
+    to_match_an_event_allocates_nothing_whatever_it_finds();
+}
+
 fn a_filtered_subscription_costs_two_hundred_bytes_beyond_its_filter() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let texts = patterns(&["content.updated"]);
     // Given a hundred thousand filters,
     let numbered = |slot| filter(&format!(r#"{{"contentId":"c{slot}"}}"#));
@@ -76,9 +79,7 @@ fn a_filtered_subscription_costs_two_hundred_bytes_beyond_its_filter() {
     assert!(each <= 200, "{each} bytes");
 }
 
-#[test]
 fn a_further_equal_subscription_costs_no_more_than_a_half_empty_vector() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (texts, filter) = (patterns(&["*"]), filter(r#"{"k":1}"#));
     let mut index = index();
     index.join(&texts, &filter, &All, member(0));
@@ -90,9 +91,7 @@ fn a_further_equal_subscription_costs_no_more_than_a_half_empty_vector() {
     assert!(further / 99_999 <= 32, "{} bytes", further / 99_999);
 }
 
-#[test]
 fn many_patterns_times_many_alternatives_take_bounded_memory() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // Given a subscription of 64 types with 256 alternatives, and one that differs in a value,
     let texts: Vec<String> = (0..64).map(|number| format!("c.t{number}")).collect();
     let texts = patterns(&texts.iter().map(String::as_str).collect::<Vec<_>>());
@@ -108,4 +107,38 @@ fn many_patterns_times_many_alternatives_take_bounded_memory() {
         index
     });
     assert!(bytes < 128 * 1024, "{bytes} bytes");
+}
+
+fn to_match_an_event_allocates_nothing_whatever_it_finds() {
+    // Given definitions for one value each, and for each value some more in one bucket: 1, 2, 4, ... of them,
+    let mut index = index();
+    let mut slot = 0;
+    let mut join = |patterns: &Patterns, filter: &Filter| {
+        slot += 1;
+        index.join(patterns, filter, &All, member(slot));
+    };
+    for value in 0..200 {
+        join(&patterns(&["a.*"]), &filter(&format!(r#"{{"k":{value}}}"#)));
+        join(&patterns(&["a.x", "b.*"]), &filter(&format!(r#"{{"l":[{value},-1]}}"#)));
+    }
+    for (value, crowd) in (200..).zip((0..8).map(|power| 1 << power)) {
+        for other in 0..crowd {
+            join(&patterns(&["a.*"]), &filter(&format!(r#"{{"k":{value},"crowd":[0,{other}]}}"#)));
+        }
+    }
+    // when events with all the values, and with any number of them, are matched,
+    let event = |values: std::ops::Range<i32>| {
+        let list: Vec<String> = values.map(|value| value.to_string()).collect();
+        let list = list.join(",");
+        Fields::from_event(&format!(r#"{{"data":{{"k":[{list}],"l":[{list}],"crowd":0}}}}"#)).unwrap()
+    };
+    let events: Vec<Fields> = (0..200).map(|first| event(first..208)).collect();
+    let mut found = 0;
+    let region = Region::new(ALLOCATOR);
+    for fields in &events {
+        index.matching("a.x", fields, |members| found += members.len());
+    }
+    // then nothing is allocated for it.
+    assert_eq!(region.change().allocations + region.change().reallocations, 0);
+    assert_eq!(found, (1..=200).map(|count| 2 * count + 255).sum::<usize>());
 }

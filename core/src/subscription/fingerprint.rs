@@ -142,4 +142,12 @@ mod tests {
             assert!(all[at + 1..].iter().all(|other| other != one));
         }
     }
+
+    #[test]
+    fn a_name_keeps_every_bit_of_its_parts() {
+        let prints = fingerprinter();
+        let (level, path) = (prints.category("a"), prints.path("a"));
+        assert_eq!(level ^ path ^ path, level);
+        assert_eq!(level ^ Fingerprint::NONE, level);
+    }
 }

@@ -50,10 +50,18 @@ impl Members {
         let moved = many.get(position).copied();
         if let [one] = many[..] {
             *self = Self::One(one);
-        } else if many.len() < many.capacity() / 4 {
-            many.shrink_to(many.len() * 2);
+        } else {
+            give_back(many);
         }
         moved.map_or(Removed::End, Removed::Moved)
+    }
+}
+
+/// Gives back what a list that was left does not need. It happens so seldom that leaving takes constant time, and
+/// leaves room to grow.
+pub(super) fn give_back<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() / 4 {
+        list.shrink_to(list.len() * 2);
     }
 }
 
@@ -88,17 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_many_have_left_gives_memory_back_and_keeps_room_to_grow() {
+    fn a_list_that_many_have_left_has_given_memory_back_in_few_steps() {
         let mut members = Members::One(member(0));
         (1..1000).for_each(|slot| assert_eq!(members.push(member(slot)), slot as usize));
-        let mut before = 0;
+        let (mut before, mut steps) = (1024, 0);
         while let Members::Many(many) = &members {
             assert!(many.capacity() <= 4 * many.len() + 4, "room for {} of {}", many.capacity(), many.len());
-            let has_shrunk = many.capacity() < before;
-            assert!(!has_shrunk || 2 * many.len() <= many.capacity(), "half of it is room to grow");
+            if many.capacity() != before {
+                assert!(2 * many.len() <= many.capacity(), "there is room to grow");
+                steps += 1;
+            }
             before = many.capacity();
             members.swap_remove(0);
         }
+        assert!(steps <= 10, "{steps} steps");
     }
 
     #[test]

@@ -111,3 +111,27 @@ impl<'a> Plan<'a> {
             .flat_map(|path| self.levels.iter().flat_map(move |&level| [level, level ^ path]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Pattern;
+    use crate::map::Keyed;
+
+    #[test]
+    fn to_be_found_proves_a_filter_of_one_key_and_no_other() {
+        let prints = Fingerprinter::new(Keyed::new([1, 2]));
+        let filter = |text: &str| Filter::from_json(&serde_json::from_str(text).unwrap(), 16).unwrap();
+        let levels = [prints.level(&Pattern::parse("a.x").unwrap())];
+        let required = filter(r#"{"tenant":1}"#);
+        let proves = |text: &str, anchor| {
+            let content = Content { levels: &levels, filter: &filter(text), required: Some(&required) };
+            Plan::of(&prints, content, anchor).proves_filter
+        };
+        assert!(proves(r#"{"k":[1,2]}"#, Anchor::Filter(0)));
+        assert!(proves("{}", Anchor::None));
+        assert!(proves("{}", Anchor::Required(0)));
+        assert!(!proves(r#"{"k":1,"l":1}"#, Anchor::Filter(0)));
+        assert!(!proves(r#"{"k":1}"#, Anchor::Required(0)));
+    }
+}

@@ -1,6 +1,7 @@
 //! The index against its rules: equal to brute force whatever happens, and as cheap as what matches.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -220,6 +221,56 @@ fn equal_subscriptions_are_checked_once() {
     assert_eq!(index.work(), 1);
 }
 
+/// Whether two contents are told apart by nothing that the index keeps of their hashes.
+fn collide<T: Hash + PartialEq>(keyed: Keyed, [one, other]: [T; 2]) -> bool {
+    one != other && keyed.hash_one(&one) >> 32 == keyed.hash_one(&other) >> 32
+}
+
+#[test]
+fn filters_whose_hashes_collide_are_different_subscriptions() {
+    // Given a key under which two filters have the same half of a hash,
+    let keyed = Keyed::new([103, 0]);
+    let filters = [416, 5199].map(|value| filter(&format!(r#"{{"k":{value}}}"#)));
+    assert!(collide(keyed, filters.each_ref().map(|filter| (0_u32, filter))), "another pair is needed");
+    // when both are subscribed to, then each gets its own events.
+    let mut index = Index::new(keyed);
+    for (slot, filter) in (0..).zip(&filters) {
+        index.join(&patterns(&["*"]), filter, &Parts::default(), member(slot));
+    }
+    assert_eq!(index.definitions(), 2);
+    assert_eq!(visited(&mut index, "a.x", &fields([("k", &["5199"][..])])), [1]);
+}
+
+#[test]
+fn grants_whose_hashes_collide_permit_each_its_own() {
+    /// Permits what has its number.
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Number(u32);
+
+    impl Permit for Number {
+        fn permits(&self, _: &str, fields: &Fields) -> bool {
+            filter(&format!(r#"{{"k":{}}}"#, self.0)).matches_forced(fields)
+        }
+
+        fn required(&self) -> Option<&Filter> {
+            None
+        }
+    }
+
+    // Given a key under which two grants have the same half of a hash,
+    let (keyed, permits) = (Keyed::new([237, 0]), [Number(2186), Number(2235)]);
+    assert!(collide(keyed, permits.each_ref().map(|permit| (0_u32, permit))), "another pair is needed");
+    // when both subscribe to everything, then neither gets what only the other may see.
+    let mut index = Index::new(keyed);
+    for (slot, permit) in (0..).zip(&permits) {
+        index.join(&patterns(&["*"]), &Filter::default(), permit, member(slot));
+    }
+    let mut slots = Vec::new();
+    let event = fields([("k", &["2235"][..])]);
+    index.matching("a.x", &event, |members| slots.extend(members.iter().map(|member| member.slot)));
+    assert_eq!(slots, [1]);
+}
+
 /// Joins subscriptions that all speak of the tenant `t` and one document of `documents` each, three a document.
 fn crowd(index: &mut Index<Parts>, documents: u32) -> Vec<Place> {
     let permit = Parts(vec![filter(r#"{"aTenant":"t"}"#)]);
@@ -261,6 +312,16 @@ fn a_subscription_without_a_filter_is_selected_by_what_its_permit_requires() {
     // when an event of one comes, then one definition is looked at.
     let event = fields([("tenant", &["7"][..])]);
     assert_eq!(visited(&mut index, "a.x", &event), [7]);
+    assert_eq!(index.work(), 1);
+}
+
+#[test]
+fn an_event_of_another_type_looks_at_nothing() {
+    let mut index = index();
+    for (slot, text) in (0..).zip(["a.x", "a.y", "b.*"]) {
+        index.join(&patterns(&[text, "ab.x"]), &filter(r#"{"k":1}"#), &Parts::default(), member(slot));
+    }
+    assert_eq!(visited(&mut index, "a.x", &fields([("k", &["1"][..])])), [0]);
     assert_eq!(index.work(), 1);
 }
 

@@ -183,13 +183,13 @@ fn replaced_keys_close_who_came_with_others_and_nobody_else() {
     let client = world.connect("ann");
     let stream = world.stream(&json!({}), "events=*", None);
     // when: the key is still among them
-    let mut keys = KeySet::default();
+    let mut keys = KeySet::empty();
     keys.add_secret(SECRET.as_bytes()).unwrap();
     keys.add_secret(b"another secret of the simulation, long enough").unwrap();
     world.input(Input::KeysReplaced(keys));
     assert_eq!((client.closed(), stream.is_ended()), (None, false));
     // when: it is not
-    let mut keys = KeySet::default();
+    let mut keys = KeySet::empty();
     keys.add_secret(b"another secret of the simulation, long enough").unwrap();
     world.input(Input::KeysReplaced(keys));
     // then
