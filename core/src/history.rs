@@ -365,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_holds_as_many_bytes_as_its_bound_and_not_one_more() {
+        let catalog = Catalog::builtin();
+        let entries = [8, 9].map(|offset| entry(&catalog, offset, Priority::Low, 0, Instant::ZERO));
+        let both: usize = entries.iter().map(cost).sum();
+        for (bytes, held) in [(both, 2), (both - 1, 1)] {
+            let mut history = History::new(HistorySettings { bytes, ..SETTINGS });
+            history.open(Epoch::new("e").unwrap(), BEGIN);
+            for entry in entries.clone() {
+                history.append(entry);
+            }
+            assert_eq!(history.lane(Priority::Low).events(), held);
+        }
+    }
+
+    #[test]
     fn a_log_has_an_epoch_from_its_opening_on() {
         assert_eq!(History::new(SETTINGS).epoch(), None);
         assert_eq!(open().epoch().map(Epoch::as_str), Some("e"));
