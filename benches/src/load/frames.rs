@@ -55,12 +55,12 @@ impl Frames {
 
 /// Header and payload lengths, as far as the header is there.
 fn lengths(bytes: &[u8]) -> Result<(usize, usize), usize> {
-    let header = match bytes.get(1).ok_or(2_usize.saturating_sub(bytes.len()))? & 0x7f {
+    let header = match bytes.get(1).ok_or_else(|| 2 - bytes.len())? & 0x7f {
         126 => 4,
         127 => 10,
         short => return Ok((2, usize::from(short))),
     };
-    let length = bytes.get(2..header).ok_or(header.saturating_sub(bytes.len()))?;
+    let length = bytes.get(2..header).ok_or_else(|| header - bytes.len())?;
     Ok((header, length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))))
 }
 
