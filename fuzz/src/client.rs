@@ -6,13 +6,12 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use tidings_core::Instant;
-use tidings_core::wire::client::{
-    Handshake, HandshakeError, HandshakeRequest, close_into, pong_into, text_into,
-};
-use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
+use tidings_core::wire::Message;
+use tidings_core::wire::client::{HandshakeError, HandshakeRequest};
 
 use crate::events;
 use crate::socket::Socket;
+use crate::websocket::{self, Heard, WebSocket};
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
@@ -26,11 +25,9 @@ pub struct Client {
 /// What a client has heard and not yet said.
 #[derive(Debug)]
 pub(crate) struct State {
-    handshake: Option<Handshake>,
+    websocket: WebSocket,
     refused: Option<HandshakeError>,
     protocol: Option<String>,
-    reader: Reader,
-    input: Vec<u8>,
     messages: Vec<Value>,
     pings: usize,
     closed: Option<u16>,
@@ -40,15 +37,12 @@ pub(crate) struct State {
 
 impl Client {
     pub(crate) fn new(socket: Socket, target: &str, protocols: &[&str], headers: &[(&str, &str)]) -> Self {
-        let mut bytes = Vec::new();
         let request = HandshakeRequest { host: "sim", target, key: *b"0123456789abcdef", protocols, headers };
-        let handshake = Handshake::start(&request, &mut bytes).expect("the request of a test can be sent");
+        let (websocket, bytes) = WebSocket::open(&request);
         let state = State {
-            handshake: Some(handshake),
+            websocket,
             refused: None,
             protocol: None,
-            reader: Reader::new(Role::Client),
-            input: Vec::new(),
             messages: Vec::new(),
             pings: 0,
             closed: None,
@@ -84,16 +78,12 @@ impl Client {
 
     /// Sends a text frame.
     pub fn send_text(&self, text: &str) {
-        let mut bytes = Vec::new();
-        text_into(&mut bytes, MASK, text);
-        self.socket.send(&bytes);
+        self.socket.send(&websocket::text(MASK, text));
     }
 
     /// Sends a Close frame.
     pub fn close(&self, code: u16) {
-        let mut bytes = Vec::new();
-        close_into(&mut bytes, MASK, code, "");
-        self.socket.send(&bytes);
+        self.socket.send(&websocket::close(MASK, code));
     }
 
     /// Subscribes, and gives the reply; what arrived before it stays to be read.
@@ -159,45 +149,41 @@ impl Client {
 impl State {
     /// Reads what has arrived. Gives what every client answers.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.input.extend_from_slice(bytes);
-        let held = std::mem::take(&mut self.input);
-        let mut input = held.as_slice();
-        if let Some(handshake) = &mut self.handshake {
-            match handshake.receive(&mut input) {
-                Ok(None) => return Vec::new(),
-                Ok(Some(accepted)) => self.protocol = accepted.protocol.map(String::from),
-                Err(error) => self.refused = Some(error),
-            }
-            self.handshake = None;
-        }
-        if self.refused.is_some() {
-            return Vec::new();
-        }
-        let limits = WebSocketLimits { message_bytes_max: 1 << 30, fragments_max: 1 };
         let mut answer = Vec::new();
-        while let Some(message) =
-            self.reader.next(&limits, Instant::ZERO, &mut input).expect("the server keeps to RFC 6455")
-        {
-            assert_eq!(self.closed, None, "nothing follows a Close frame");
-            match message {
-                Message::Text(text) => {
-                    self.messages.push(serde_json::from_str(&text).expect("every message is JSON"));
-                }
-                Message::Ping(payload) => {
-                    self.pings += 1;
-                    if self.answers {
-                        pong_into(&mut answer, MASK, &payload);
-                    }
-                }
-                Message::Close(close) => {
-                    let code = close.map_or(1005, |close| close.code);
-                    self.closed = Some(code);
-                    close_into(&mut answer, MASK, code, "");
-                }
-                Message::Binary(_) | Message::Pong(_) => {}
+        if self.refused.is_some() {
+            return answer;
+        }
+        self.websocket.receive(bytes);
+        while let Some(heard) = self.websocket.next(Instant::ZERO) {
+            match heard {
+                Heard::Open(accepted) => self.protocol = accepted.protocol.map(String::from),
+                Heard::Refused(error) => self.refused = Some(error),
+                Heard::Message(message) => answer.extend(self.read(message)),
+                Heard::Illegal(violation) => unreachable!("the server keeps to RFC 6455: {violation}"),
             }
         }
-        self.input = input.to_vec();
         answer
+    }
+
+    fn read(&mut self, message: Message) -> Vec<u8> {
+        assert_eq!(self.closed, None, "nothing follows a Close frame");
+        match message {
+            Message::Text(text) => {
+                self.messages.push(serde_json::from_str(&text).expect("every message is JSON"));
+            }
+            Message::Ping(payload) => {
+                self.pings += 1;
+                if self.answers {
+                    return websocket::pong(MASK, &payload);
+                }
+            }
+            Message::Close(close) => {
+                let code = close.map_or(1005, |close| close.code);
+                self.closed = Some(code);
+                return websocket::close(MASK, code);
+            }
+            Message::Binary(_) | Message::Pong(_) => {}
+        }
+        Vec::new()
     }
 }

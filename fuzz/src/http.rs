@@ -71,3 +71,23 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 }
+
+/// Responses out of bytes as they arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Responses(Vec<u8>);
+
+impl Responses {
+    /// Bytes have arrived; [`next`](Self::next) reads them.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The next response; none until all of it has arrived.
+    pub(crate) fn next(&mut self) -> Option<Response> {
+        let mut left = self.0.as_slice();
+        let response = Response::read(&mut left)?;
+        let used = self.0.len() - left.len();
+        self.0.drain(..used);
+        Some(response)
+    }
+}

@@ -30,6 +30,7 @@ mod socket;
 mod stream;
 pub mod targets;
 mod token;
+mod websocket;
 mod world;
 
 pub use client::Client;

@@ -1,6 +1,6 @@
 //! A reader of Server-Sent Events (WHATWG HTML §9.2) over chunked HTTP.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 
 use serde_json::Value;
 
@@ -19,20 +19,55 @@ pub struct Block {
     pub data: Value,
 }
 
+/// The blocks of a stream out of bytes as they arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    input: Vec<u8>,
+    status: Option<u16>,
+    text: Vec<u8>,
+    ended: bool,
+}
+
+impl Blocks {
+    /// Bytes have arrived; [`next`](Self::next) reads them.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        if self.status.is_none() {
+            let Some((head, rest)) = Response::read_head(&self.input) else { return };
+            self.status = Some(head.status);
+            self.input = rest.to_vec();
+        }
+        while let Some((len, text)) = chunk(&self.input) {
+            self.ended |= text.is_empty();
+            self.input.drain(..len);
+            self.text.extend(text);
+        }
+    }
+
+    /// The status of the response, once its head has arrived.
+    pub(crate) const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Whether the server has ended the stream.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next block; none until all of it has arrived.
+    pub(crate) fn next(&mut self) -> Option<Block> {
+        let end = self.text.windows(2).position(|window| window == b"\n\n")?;
+        let text: Vec<u8> = self.text.drain(..end + 2).collect();
+        Some(parse(&String::from_utf8_lossy(&text)))
+    }
+}
+
 /// A client of `GET /v1/stream`.
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
-    state: RefCell<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    input: Vec<u8>,
-    head: Option<Response>,
-    text: Vec<u8>,
-    last_id: Option<String>,
-    ended: bool,
+    blocks: RefCell<Blocks>,
+    last_id: RefCell<Option<String>>,
 }
 
 impl Stream {
@@ -41,7 +76,7 @@ impl Stream {
         let mut headers = vec![("Authorization", &*authorization)];
         headers.extend(last_event_id.map(|id| ("Last-Event-ID", id)));
         socket.send(&request("GET", &format!("/v1/stream?{query}"), &headers, b""));
-        Self { socket, state: RefCell::default() }
+        Self { socket, blocks: RefCell::default(), last_id: RefCell::default() }
     }
 
     /// The connection under it.
@@ -53,23 +88,18 @@ impl Stream {
     /// The status of the response, once its head has arrived.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.feed();
-        self.state.borrow().head.as_ref().map(|head| head.status)
+        self.fed().status()
     }
 
     /// The blocks that arrived since the last call.
     #[must_use]
     pub fn read(&self) -> Vec<Block> {
-        self.feed();
-        let mut state = self.state.borrow_mut();
-        let mut blocks = Vec::new();
-        while let Some(end) = state.text.windows(2).position(|window| window == b"\n\n") {
-            let text: Vec<u8> = state.text.drain(..end + 2).collect();
-            let block = parse(&String::from_utf8_lossy(&text));
-            state.last_id = Some(block.id.clone());
-            blocks.push(block);
+        let mut blocks = self.fed();
+        let read: Vec<Block> = std::iter::from_fn(|| blocks.next()).collect();
+        if let Some(last) = read.last() {
+            *self.last_id.borrow_mut() = Some(last.id.clone());
         }
-        blocks
+        read
     }
 
     /// The numbers of the events that arrived since the last call.
@@ -81,34 +111,25 @@ impl Stream {
     /// The id of the last block that was read.
     #[must_use]
     pub fn last_id(&self) -> Option<String> {
-        self.state.borrow().last_id.clone()
+        self.last_id.borrow().clone()
     }
 
     /// Whether the server has ended the stream.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.feed();
-        self.state.borrow().ended
+        self.fed().is_ended()
     }
 
-    fn feed(&self) {
-        let mut state = self.state.borrow_mut();
-        state.input.extend(self.socket.receive());
-        if state.head.is_none() {
-            let Some((head, rest)) = Response::read_head(&state.input) else { return };
-            let rest = rest.to_vec();
-            (state.head, state.input) = (Some(head), rest);
-        }
-        while let Some((len, text)) = chunk(&state.input) {
-            state.ended |= text.is_empty();
-            state.input.drain(..len);
-            state.text.extend(text);
-        }
+    /// The blocks, with what has arrived.
+    fn fed(&self) -> RefMut<'_, Blocks> {
+        let mut blocks = self.blocks.borrow_mut();
+        blocks.receive(&self.socket.receive());
+        blocks
     }
 }
 
 /// A whole chunk at the front of `input`: its bytes in all, and what it carries.
-pub(crate) fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
+fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
     let line = input.windows(2).position(|window| window == b"\r\n")?;
     let len = usize::from_str_radix(std::str::from_utf8(&input[..line]).ok()?, 16).ok()?;
     let text = input.get(line + 2..line + 2 + len)?;
@@ -116,7 +137,7 @@ pub(crate) fn chunk(input: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((line + 4 + len, text.to_vec()))
 }
 
-pub(crate) fn parse(text: &str) -> Block {
+fn parse(text: &str) -> Block {
     let mut block = Block { id: String::new(), event: None, data: Value::Null };
     let mut data = Vec::new();
     for line in text.lines() {

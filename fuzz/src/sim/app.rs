@@ -6,8 +6,8 @@ use std::time::Duration;
 use tidings_core::client::{
     About, Client, ClientConfig, ClientInput, ClientOutput, ClientState, SubscriptionId, Token, TokenAnswer,
 };
-use tidings_core::wire::client::{Handshake, HandshakeRequest, close_into, pong_into, text_into};
-use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
+use tidings_core::wire::Message;
+use tidings_core::wire::client::HandshakeRequest;
 use tidings_core::{Config, Instant};
 
 use super::draw::{Draw, Stream, seed_of};
@@ -18,9 +18,7 @@ use super::tokens::{Grant, Wish};
 use super::trace::cut;
 use super::wishes;
 use crate::model::{AppId, Invariant, LinkId};
-
-/// What a page accepts from the server.
-const LIMITS: WebSocketLimits = WebSocketLimits { message_bytes_max: 1 << 30, fragments_max: 1 };
+use crate::websocket::{self, Heard, WebSocket};
 
 /// An application.
 #[derive(Debug)]
@@ -32,7 +30,7 @@ pub(crate) struct App {
     draw: Draw<'static>,
     grant: Grant,
     subscriptions: Vec<SubscriptionId>,
-    connection: Option<Connection>,
+    connection: Option<(LinkId, WebSocket)>,
     /// When the question for a token is answered.
     token_at: Option<Instant>,
     /// When the network comes back.
@@ -42,15 +40,6 @@ pub(crate) struct App {
     corrupt_next: bool,
     /// Publishes that have not come to an end.
     unanswered: usize,
-}
-
-/// The WebSocket of an application.
-#[derive(Debug)]
-struct Connection {
-    link: LinkId,
-    handshake: Option<Handshake>,
-    reader: Reader,
-    input: Vec<u8>,
 }
 
 impl App {
@@ -76,7 +65,7 @@ impl App {
     }
 
     pub(crate) fn link(&self) -> Option<LinkId> {
-        self.connection.as_ref().map(|connection| connection.link)
+        self.connection.as_ref().map(|(link, _)| *link)
     }
 
     pub(crate) fn act(&mut self, scene: &mut Scene<'_>, step: &Step) {
@@ -270,14 +259,13 @@ impl App {
     }
 
     fn open(&mut self, scene: &mut Scene<'_>, token: &Token) {
-        if let Some(old) = self.connection.take() {
-            scene.hang_up(old.link);
+        if let Some((old, _)) = self.connection.take() {
+            scene.hang_up(old);
         }
         let host = scene.place(&mut self.draw);
         let address = u8::try_from(1 + self.actor % 5).unwrap_or(1);
         let link = scene.open(self.actor, host, address, false);
         scene.model.opened(self.id, link);
-        let mut bytes = Vec::new();
         let mut key = [0; 16];
         key[..8].copy_from_slice(&self.draw.number().to_le_bytes());
         let (bearer, protocol) =
@@ -290,117 +278,89 @@ impl App {
         }
         let request =
             HandshakeRequest { host: "sim", target: &target, key, protocols: &protocols, headers: &headers };
-        let handshake = Handshake::start(&request, &mut bytes).expect("a token can stand in a request");
+        let (websocket, bytes) = WebSocket::open(&request);
         scene.send(link, &bytes);
-        self.connection = Some(Connection {
-            link,
-            handshake: Some(handshake),
-            reader: Reader::new(Role::Client),
-            input: Vec::new(),
-        });
+        self.connection = Some((link, websocket));
     }
 
     fn say(&mut self, scene: &mut Scene<'_>, text: &str) {
-        let Some(connection) = &self.connection else { return };
+        let Some(link) = self.link() else { return };
         scene.trace(format_args!("{:?} says {}", self.id, cut(text)));
-        let mut bytes = Vec::new();
-        text_into(&mut bytes, self.draw.mask(), text);
+        let mut bytes = websocket::text(self.draw.mask(), text);
         if std::mem::take(&mut self.corrupt_next) {
             // A reserved bit, which no server overlooks.
             bytes[0] |= 0x40;
-            scene.model.corrupted(connection.link);
+            scene.model.corrupted(link);
             scene.count(Fault::Corruption);
         }
-        scene.send(connection.link, &bytes);
+        scene.send(link, &bytes);
     }
 
     fn close(&mut self, scene: &mut Scene<'_>, code: u16) {
-        if let Some(connection) = self.connection.take() {
-            let mut bytes = Vec::new();
-            close_into(&mut bytes, self.draw.mask(), code, "");
-            scene.send(connection.link, &bytes);
-            scene.hang_up(connection.link);
+        if let Some((link, _)) = self.connection.take() {
+            scene.send(link, &websocket::close(self.draw.mask(), code));
+            scene.hang_up(link);
         }
     }
 
     /// Bytes have arrived.
     pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
-        let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) else {
-            return;
-        };
-        connection.input.extend_from_slice(bytes);
-        let held = std::mem::take(&mut connection.input);
-        let mut input = held.as_slice();
-        if let Some(handshake) = &mut connection.handshake {
-            let now = scene.true_now();
-            match handshake.receive(&mut input) {
-                Ok(None) => return,
-                Ok(Some(_)) => {
-                    connection.handshake = None;
-                    self.client.handle(now, ClientInput::Connected);
-                }
-                Err(error) => {
-                    scene.trace(format_args!("{:?} is refused: {error}", self.id));
-                    scene.hang_up(link);
-                    self.connection = None;
-                    self.client.handle(now, ClientInput::ConnectFailed);
-                    return self.pump(scene);
-                }
-            }
+        if let Some((_, websocket)) = self.connection.as_mut().filter(|(own, _)| *own == link) {
+            websocket.receive(bytes);
         }
-        self.read(scene, link, &mut input);
-        if let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) {
-            connection.input = input.to_vec();
+        while let Some((_, websocket)) = self.connection.as_mut().filter(|(own, _)| *own == link)
+            && let Some(heard) = websocket.next(scene.now)
+        {
+            self.hear(scene, link, heard);
+            self.pump(scene);
         }
-        self.pump(scene);
     }
 
-    fn read(&mut self, scene: &mut Scene<'_>, link: LinkId, input: &mut &[u8]) {
-        while let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) {
-            let now = scene.true_now();
-            let message = match connection.reader.next(&LIMITS, now.instant, input) {
-                Ok(Some(message)) => message,
-                Ok(None) => return,
-                Err(violation) => {
-                    let text = format!("{:?} reads on {link:?}: {violation}", self.id);
-                    return scene.violate(Invariant::Legal, text);
-                }
-            };
-            match message {
-                Message::Text(text) => self.client.handle(now, ClientInput::Message(&text)),
-                Message::Ping(payload) => {
-                    let mut bytes = Vec::new();
-                    pong_into(&mut bytes, self.draw.mask(), &payload);
-                    scene.send(link, &bytes);
-                    self.client.handle(now, ClientInput::Received);
-                }
-                Message::Close(close) => {
-                    let code = close.as_ref().map(|close| close.code);
-                    let mut bytes = Vec::new();
-                    close_into(&mut bytes, self.draw.mask(), code.unwrap_or(1000), "");
-                    scene.send(link, &bytes);
-                    scene.hang_up(link);
-                    self.connection = None;
-                    scene.trace(format_args!("{:?} is told to close: {code:?}", self.id));
-                    let reason = close.as_ref().map_or("", |close| &close.reason);
-                    self.client.handle(now, ClientInput::Closed { code, reason });
-                }
-                Message::Binary(_) | Message::Pong(_) => self.client.handle(now, ClientInput::Received),
+    fn hear(&mut self, scene: &mut Scene<'_>, link: LinkId, heard: Heard) {
+        let now = scene.true_now();
+        match heard {
+            Heard::Open(_) => self.client.handle(now, ClientInput::Connected),
+            Heard::Refused(error) => {
+                scene.trace(format_args!("{:?} is refused: {error}", self.id));
+                scene.hang_up(link);
+                self.connection = None;
+                self.client.handle(now, ClientInput::ConnectFailed);
             }
-            self.pump(scene);
+            Heard::Illegal(violation) => {
+                let text = format!("{:?} reads on {link:?}: {violation}", self.id);
+                scene.violate(Invariant::Legal, text);
+            }
+            Heard::Message(Message::Text(text)) => self.client.handle(now, ClientInput::Message(&text)),
+            Heard::Message(Message::Ping(payload)) => {
+                scene.send(link, &websocket::pong(self.draw.mask(), &payload));
+                self.client.handle(now, ClientInput::Received);
+            }
+            Heard::Message(Message::Close(close)) => {
+                let code = close.as_ref().map(|close| close.code);
+                scene.send(link, &websocket::close(self.draw.mask(), code.unwrap_or(1000)));
+                scene.hang_up(link);
+                self.connection = None;
+                scene.trace(format_args!("{:?} is told to close: {code:?}", self.id));
+                let reason = close.as_ref().map_or("", |close| &close.reason);
+                self.client.handle(now, ClientInput::Closed { code, reason });
+            }
+            Heard::Message(Message::Binary(_) | Message::Pong(_)) => {
+                self.client.handle(now, ClientInput::Received);
+            }
         }
     }
 
     /// The connection is over.
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, link: LinkId, word: Word) {
-        let Some(connection) = self.connection.take_if(|connection| connection.link == link) else { return };
+        let Some((_, websocket)) = self.connection.take_if(|(own, _)| *own == link) else { return };
         if word == Word::Ended {
             scene.hang_up(link);
         }
         let now = scene.true_now();
-        match connection.handshake {
-            Some(_) => self.client.handle(now, ClientInput::ConnectFailed),
-            None => self.client.handle(now, ClientInput::Closed { code: None, reason: "" }),
+        if websocket.is_open() {
+            self.client.handle(now, ClientInput::Closed { code: None, reason: "" });
+        } else {
+            self.client.handle(now, ClientInput::ConnectFailed);
         }
         self.pump(scene);
     }

@@ -12,7 +12,7 @@ use super::scene::Scene;
 use super::tokens::{Grant, Wish};
 use super::tuning::API_KEYS;
 use super::wishes;
-use crate::http::{Response, request};
+use crate::http::{Responses, request};
 use crate::model::LinkId;
 
 /// Seconds that no clock is ahead.
@@ -33,8 +33,7 @@ struct Page {
 pub(crate) struct Operator {
     actor: u16,
     draw: Draw<'static>,
-    link: Option<LinkId>,
-    input: Vec<u8>,
+    connection: Option<(LinkId, Responses)>,
     /// Of each question without an answer: where it asks for a page of history, what for and as whom.
     asked: VecDeque<Option<Page>>,
     /// Names of connections that were listed.
@@ -46,15 +45,14 @@ impl Operator {
         Self {
             actor,
             draw: Draw::new(scene.seed, Stream::Actor, u64::from(actor)),
-            link: None,
-            input: Vec::new(),
+            connection: None,
             asked: VecDeque::new(),
             connections: Vec::new(),
         }
     }
 
-    pub(crate) const fn link(&self) -> Option<LinkId> {
-        self.link
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        self.connection.as_ref().map(|(link, _)| *link)
     }
 
     pub(crate) fn act(&mut self, scene: &mut Scene<'_>, step: &Step) {
@@ -79,18 +77,19 @@ impl Operator {
             };
             scene.tokens.sign(&mut scene.model, &wish)
         };
-        let link = match self.link {
+        let link = match self.link() {
             Some(link) if draw.chance(700) => link,
             old => {
                 if let Some(old) = old {
                     scene.hang_up(old);
                 }
-                (self.input, self.asked) = (Vec::new(), VecDeque::new());
+                self.asked.clear();
                 let host = scene.place(&mut self.draw);
-                scene.open(self.actor, host, 0, false)
+                let link = scene.open(self.actor, host, 0, false);
+                self.connection = Some((link, Responses::default()));
+                link
             }
         };
-        self.link = Some(link);
         let authorization = format!("Bearer {presented}");
         scene.trace(format_args!("{link:?} asks {method} {target}"));
         scene.send(link, &request(method, &target, &[("Authorization", &authorization)], b""));
@@ -149,19 +148,17 @@ impl Operator {
     }
 
     pub(crate) fn calm(&mut self, scene: &mut Scene<'_>) {
-        if let Some(link) = self.link.take() {
+        if let Some((link, _)) = self.connection.take() {
             scene.hang_up(link);
         }
     }
 
     pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
-        if self.link != Some(link) {
-            return;
-        }
-        self.input.extend_from_slice(bytes);
-        let held = std::mem::take(&mut self.input);
-        let mut input = held.as_slice();
-        while let Some(response) = Response::read(&mut input) {
+        let Some((_, responses)) = self.connection.as_mut().filter(|(own, _)| *own == link) else { return };
+        responses.receive(bytes);
+        while let Some((_, responses)) = &mut self.connection
+            && let Some(response) = responses.next()
+        {
             scene.trace(format_args!("{link:?} is answered {}", response.status));
             let json = response.json();
             if let Some(Some(page)) = self.asked.pop_front()
@@ -175,11 +172,10 @@ impl Operator {
                 self.connections = names.map(str::to_owned).collect();
             }
         }
-        self.input = input.to_vec();
     }
 
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, link: LinkId, _word: Word) {
-        if self.link.take_if(|own| *own == link).is_some() {
+        if self.connection.take_if(|(own, _)| *own == link).is_some() {
             scene.hang_up(link);
         }
     }

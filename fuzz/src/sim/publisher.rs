@@ -14,7 +14,7 @@ use super::scene::Scene;
 use super::tokens::{Grant, Wish};
 use super::tuning::API_KEYS;
 use super::wishes;
-use crate::http::{Response, request};
+use crate::http::{Response, Responses, request};
 use crate::model::LinkId;
 
 /// Attempts before a request is given up.
@@ -35,8 +35,7 @@ pub(crate) struct Publisher {
     queue: VecDeque<Request>,
     sent: usize,
     past: VecDeque<Request>,
-    link: Option<LinkId>,
-    input: Vec<u8>,
+    connection: Option<(LinkId, Responses)>,
     answer_by: Option<Instant>,
     again_at: Option<Instant>,
 }
@@ -79,15 +78,14 @@ impl Publisher {
             queue: VecDeque::new(),
             sent: 0,
             past: VecDeque::new(),
-            link: None,
-            input: Vec::new(),
+            connection: None,
             answer_by: None,
             again_at: None,
         }
     }
 
-    pub(crate) const fn link(&self) -> Option<LinkId> {
-        self.link
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        self.connection.as_ref().map(|(link, _)| *link)
     }
 
     fn name(&self) -> String {
@@ -161,12 +159,13 @@ impl Publisher {
             return;
         }
         while self.sent < self.queue.len().min(ahead) {
-            let link = match self.link {
+            let link = match self.link() {
                 Some(link) => link,
                 None => {
                     let host = scene.place(&mut self.draw);
-                    self.input.clear();
-                    *self.link.insert(scene.open(self.actor, host, 0, false))
+                    let link = scene.open(self.actor, host, 0, false);
+                    self.connection = Some((link, Responses::default()));
+                    link
                 }
             };
             self.queue[self.sent].attempts += 1;
@@ -235,19 +234,12 @@ impl Publisher {
     }
 
     pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
-        if self.link != Some(link) {
-            return;
-        }
-        self.input.extend_from_slice(bytes);
-        let held = std::mem::take(&mut self.input);
-        let mut input = held.as_slice();
-        while self.link == Some(link)
-            && let Some(response) = Response::read(&mut input)
+        let Some((_, responses)) = self.connection.as_mut().filter(|(own, _)| *own == link) else { return };
+        responses.receive(bytes);
+        while let Some((_, responses)) = self.connection.as_mut().filter(|(own, _)| *own == link)
+            && let Some(response) = responses.next()
         {
             self.answered(scene, &response);
-        }
-        if self.link == Some(link) {
-            self.input = input.to_vec();
         }
         self.go_on(scene);
     }
@@ -291,14 +283,14 @@ impl Publisher {
     }
 
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, link: LinkId, _word: Word) {
-        if self.link == Some(link) {
+        if self.link() == Some(link) {
             self.lose(scene);
         }
     }
 
     /// The connection is of no use: what was sent is sent again on another.
     fn lose(&mut self, scene: &mut Scene<'_>) {
-        if let Some(link) = self.link.take() {
+        if let Some((link, _)) = self.connection.take() {
             scene.hang_up(link);
         }
         self.answer_by = None;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings_core::wire::client::{Handshake, HandshakeRequest, close_into, ping_into, pong_into, text_into};
-use tidings_core::wire::{Message, Reader, Role, WebSocketLimits};
+use tidings_core::wire::Message;
+use tidings_core::wire::client::HandshakeRequest;
 
 use super::draw::{Draw, Stream};
 use super::network::Word;
@@ -14,8 +14,7 @@ use super::tokens::{Grant, Wish};
 use super::trace::cut;
 use super::wishes;
 use crate::model::{Invariant, LinkId};
-
-const LIMITS: WebSocketLimits = WebSocketLimits { message_bytes_max: 1 << 30, fragments_max: 1 };
+use crate::websocket::{self, Heard, WebSocket};
 
 /// A peer that speaks by hand.
 #[derive(Debug)]
@@ -32,9 +31,7 @@ pub(crate) struct Raw {
 #[derive(Debug)]
 struct Connection {
     link: LinkId,
-    handshake: Option<Handshake>,
-    reader: Reader,
-    input: Vec<u8>,
+    websocket: WebSocket,
     /// What is said once the connection is open.
     first: Vec<Vec<u8>>,
 }
@@ -81,10 +78,10 @@ impl Raw {
             }
         }
         let Some(connection) = &mut self.connection else { return };
-        if connection.handshake.is_some() {
-            connection.first.append(&mut frames);
-        } else {
+        if connection.websocket.is_open() {
             frames.iter().for_each(|frame| scene.send(connection.link, frame));
+        } else {
+            connection.first.append(&mut frames);
         }
     }
 
@@ -96,20 +93,12 @@ impl Raw {
         let token = self.token(scene, draw);
         let host = scene.place(&mut self.draw);
         let link = scene.open(self.actor, host, 9, true);
-        let mut bytes = Vec::new();
         let target = if draw.chance(950) { format!("/ws?token={token}") } else { "/ws".to_owned() };
         let key = [7; 16];
         let request = HandshakeRequest { host: "sim", target: &target, key, protocols: &[], headers: &[] };
-        let handshake = Handshake::start(&request, &mut bytes).expect("a token can stand in a request");
-        // It may not wait for the answer.
+        let (websocket, bytes) = WebSocket::open(&request);
         scene.send(link, &bytes);
-        self.connection = Some(Connection {
-            link,
-            handshake: Some(handshake),
-            reader: Reader::new(Role::Client),
-            input: Vec::new(),
-            first: Vec::new(),
-        });
+        self.connection = Some(Connection { link, websocket, first: Vec::new() });
         if draw.chance(100) {
             scene.stall(link, None);
             scene.count(Fault::Stall);
@@ -128,9 +117,7 @@ impl Raw {
     }
 
     fn text(&mut self, text: &str) -> Vec<u8> {
-        let mut frame = Vec::new();
-        text_into(&mut frame, self.draw.mask(), text);
-        frame
+        websocket::text(self.draw.mask(), text)
     }
 
     /// A message that is legal by itself.
@@ -237,9 +224,7 @@ impl Raw {
             }
             _ => {
                 for _ in 0..draw.range(1, 50) {
-                    let mut frame = Vec::new();
-                    ping_into(&mut frame, self.draw.mask(), b"ping");
-                    frames.push(frame);
+                    frames.push(websocket::ping(self.draw.mask(), b"ping"));
                 }
             }
         }
@@ -247,46 +232,38 @@ impl Raw {
 
     pub(crate) fn calm(&mut self, scene: &mut Scene<'_>) {
         if let Some(connection) = self.connection.take() {
-            let mut bytes = Vec::new();
-            close_into(&mut bytes, self.draw.mask(), 1000, "");
-            scene.send(connection.link, &bytes);
+            scene.send(connection.link, &websocket::close(self.draw.mask(), 1000));
             scene.hang_up(connection.link);
         }
     }
 
     pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
-        let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) else {
-            return;
-        };
-        connection.input.extend_from_slice(bytes);
-        let held = std::mem::take(&mut connection.input);
-        let mut input = held.as_slice();
-        if let Some(handshake) = &mut connection.handshake {
-            match handshake.receive(&mut input) {
-                Ok(None) => return,
-                Ok(Some(_)) => {
-                    connection.handshake = None;
+        if let Some(connection) = self.connection_of(link) {
+            connection.websocket.receive(bytes);
+        }
+        while let Some(connection) = self.connection_of(link)
+            && let Some(heard) = connection.websocket.next(scene.now)
+        {
+            match heard {
+                Heard::Open(_) => {
                     let frames = std::mem::take(&mut connection.first);
                     frames.iter().for_each(|frame| scene.send(link, frame));
                 }
-                Err(error) => {
+                Heard::Refused(error) => {
                     scene.trace(format_args!("{link:?} is refused: {error}"));
-                    return self.hang_up(scene, link);
+                    self.hang_up(scene, link);
+                }
+                Heard::Message(message) => self.read(scene, link, &message),
+                Heard::Illegal(violation) => {
+                    scene.violate(Invariant::Legal, format!("{link:?} reads: {violation}"));
                 }
             }
         }
-        while let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) {
-            match connection.reader.next(&LIMITS, scene.now, &mut input) {
-                Ok(Some(message)) => self.read(scene, link, &message),
-                Ok(None) => {
-                    connection.input = input.to_vec();
-                    return;
-                }
-                Err(violation) => {
-                    return scene.violate(Invariant::Legal, format!("{link:?} reads: {violation}"));
-                }
-            }
-        }
+    }
+
+    /// The connection at hand, where it is that one.
+    fn connection_of(&mut self, link: LinkId) -> Option<&mut Connection> {
+        self.connection.as_mut().filter(|connection| connection.link == link)
     }
 
     fn read(&mut self, scene: &mut Scene<'_>, link: LinkId, message: &Message) {
@@ -303,16 +280,12 @@ impl Raw {
                 }
             }
             Message::Ping(payload) if self.answers_ping => {
-                let mut bytes = Vec::new();
-                pong_into(&mut bytes, self.draw.mask(), payload);
-                scene.send(link, &bytes);
+                scene.send(link, &websocket::pong(self.draw.mask(), payload));
             }
             Message::Close(_) => {
                 // It may not answer, and just stay.
                 if self.draw.chance(700) {
-                    let mut bytes = Vec::new();
-                    close_into(&mut bytes, self.draw.mask(), 1000, "");
-                    scene.send(link, &bytes);
+                    scene.send(link, &websocket::close(self.draw.mask(), 1000));
                 }
                 self.hang_up(scene, link);
             }

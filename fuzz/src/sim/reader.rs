@@ -12,9 +12,9 @@ use super::scenario::{Fault, Step};
 use super::scene::Scene;
 use super::tokens::{Grant, Wish};
 use super::wishes;
-use crate::http::{Response, request};
+use crate::http::request;
 use crate::model::LinkId;
-use crate::stream::{chunk, parse};
+use crate::stream::Blocks;
 
 /// A reader.
 #[derive(Debug)]
@@ -26,18 +26,10 @@ pub(crate) struct Reader {
     /// The request's parameters, once it reads.
     query: Option<String>,
     last_id: Option<String>,
-    connection: Option<Connection>,
+    connection: Option<(LinkId, Blocks)>,
     again_at: Option<Instant>,
     /// Whether a block has come on the connection at hand.
     begun: bool,
-}
-
-#[derive(Debug)]
-struct Connection {
-    link: LinkId,
-    input: Vec<u8>,
-    status: Option<u16>,
-    text: Vec<u8>,
 }
 
 impl Reader {
@@ -57,7 +49,7 @@ impl Reader {
     }
 
     pub(crate) fn link(&self) -> Option<LinkId> {
-        self.connection.as_ref().map(|connection| connection.link)
+        self.connection.as_ref().map(|(link, _)| *link)
     }
 
     /// Begins anew, with another question.
@@ -76,8 +68,8 @@ impl Reader {
     }
 
     fn drop_connection(&mut self, scene: &mut Scene<'_>) {
-        if let Some(connection) = self.connection.take() {
-            scene.hang_up(connection.link);
+        if let Some((link, _)) = self.connection.take() {
+            scene.hang_up(link);
         }
     }
 
@@ -101,7 +93,7 @@ impl Reader {
         scene.trace(format_args!("{link:?} reads {query} from {:?} as {wish:?}", self.last_id));
         scene.send(link, &request("GET", &format!("/v1/stream?{query}"), &headers, b""));
         self.begun = false;
-        self.connection = Some(Connection { link, input: Vec::new(), status: None, text: Vec::new() });
+        self.connection = Some((link, Blocks::default()));
         // Nobody may answer.
         let patience = Duration::from_millis(scene.settings.config.heartbeat.timeout_ms + 5_000);
         self.again_at = Some(scene.now + patience);
@@ -127,35 +119,24 @@ impl Reader {
     }
 
     pub(crate) fn received(&mut self, scene: &mut Scene<'_>, link: LinkId, bytes: &[u8]) {
-        let Some(connection) = self.connection.as_mut().filter(|connection| connection.link == link) else {
-            return;
-        };
+        let Some((_, blocks)) = self.connection.as_mut().filter(|(own, _)| *own == link) else { return };
         let patience = Duration::from_millis(scene.settings.config.heartbeat.timeout_ms + 5_000);
         self.again_at = Some(scene.now + patience);
-        connection.input.extend_from_slice(bytes);
-        if connection.status.is_none() {
-            let Some((head, rest)) = Response::read_head(&connection.input) else { return };
-            scene.trace(format_args!("{link:?} is answered {}", head.status));
-            connection.status = Some(head.status);
-            connection.input = rest.to_vec();
+        let asked = blocks.status().is_none();
+        blocks.receive(bytes);
+        let Some(status) = blocks.status() else { return };
+        if asked {
+            scene.trace(format_args!("{link:?} is answered {status}"));
         }
-        if connection.status != Some(200) {
+        if status != 200 {
             // What was asked for is not allowed; somebody gives the user more.
-            if connection.status == Some(403) {
+            if status == 403 {
                 self.grant = Grant::All;
             }
             self.drop_connection(scene);
             return self.come_back(scene);
         }
-        let mut ended = false;
-        while let Some((len, text)) = chunk(&connection.input) {
-            ended |= text.is_empty();
-            connection.input.drain(..len);
-            connection.text.extend(text);
-        }
-        while let Some(end) = connection.text.windows(2).position(|window| window == b"\n\n") {
-            let text: Vec<u8> = connection.text.drain(..end + 2).collect();
-            let block = parse(&String::from_utf8_lossy(&text));
+        while let Some(block) = blocks.next() {
             if block.event.is_none() && block.data != Value::Null {
                 scene.counts.deliveries += 1;
             }
@@ -163,14 +144,14 @@ impl Reader {
             self.last_id = Some(block.id);
             self.begun = true;
         }
-        if ended {
+        if blocks.is_ended() {
             self.drop_connection(scene);
             self.come_back(scene);
         }
     }
 
     pub(crate) fn heard(&mut self, scene: &mut Scene<'_>, link: LinkId, word: Word) {
-        if self.connection.take_if(|connection| connection.link == link).is_some() {
+        if self.connection.take_if(|(own, _)| *own == link).is_some() {
             if word == Word::Ended {
                 scene.hang_up(link);
             }
