@@ -38,6 +38,11 @@ impl Input {
         &self.bytes[self.taken..]
     }
 
+    /// Whether something began at `step` that is not yet understood.
+    pub(super) fn begins(&self, step: u64) -> bool {
+        self.begun == step && !self.rest().is_empty()
+    }
+
     fn take(&mut self, len: usize, step: u64) -> (Vec<u8>, u64) {
         let taken = self.bytes[self.taken..self.taken + len].to_vec();
         self.taken += len;

@@ -58,6 +58,8 @@ pub(super) struct Link {
     heard_before: Instant,
     /// When the kernel last took bytes of what it could not take at once.
     pub(super) took: Instant,
+    /// The same, as it was when the hub last began a frame: whatever is said in the next was decided later.
+    took_before: Instant,
     /// When it last took any.
     pub(super) wrote: Instant,
     /// The kernel's buffer is full.
@@ -91,6 +93,7 @@ impl Link {
             heard: now,
             heard_before: now,
             took: now,
+            took_before: now,
             wrote: now,
             blocked: false,
             held: false,
@@ -259,11 +262,15 @@ impl Link {
             session.beat = None;
         }
         self.idle = false;
+        let goes_on = !self.told.rest().is_empty();
         self.told.push(bytes, at.step);
         let read = self.read(Context { at, truth, hub, ledger });
         self.wrote = at.now.instant;
         if behind {
             self.took = self.wrote;
+        }
+        if !goes_on || self.told.begins(at.step) {
+            self.took_before = self.took;
         }
         read
     }
@@ -337,7 +344,7 @@ impl Link {
         if !fin || masked || !matches!(opcode, 1 | 8 | 9 | 10) {
             return illegal(format!("a frame of opcode {opcode}, final {fin}, masked {masked}"));
         }
-        let (rogue, corrupted, heard, took) = (self.rogue, self.corrupted, self.heard, self.took);
+        let (rogue, corrupted, heard, took) = (self.rogue, self.corrupted, self.heard, self.took_before);
         let Phase::Live(session) = &mut self.phase else { return Ok(()) };
         if let Some(code) = session.closed {
             return illegal(format!("a frame behind Close {code}"));
