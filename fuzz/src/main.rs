@@ -1,6 +1,7 @@
 //! Runs the simulator: one seed, or a range of them on all cores. A failure prints the command that replays it.
 
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -98,53 +99,72 @@ fn failure(ended: &Ended) -> Option<String> {
     }
 }
 
-struct Printer;
+/// Prints a trace. Whoever reads it may have enough of it before its end, which is no fault of the run.
+struct Printer(BufWriter<io::Stdout>);
 
 impl Sink for Printer {
     fn line(&mut self, at: Instant, text: &str) {
         let micros = at.as_micros();
-        println!("{:>9}.{:06} {text}", micros / 1_000_000, micros % 1_000_000);
+        let _ = writeln!(self.0, "{:>9}.{:06} {text}", micros / 1_000_000, micros % 1_000_000);
     }
 }
 
 fn one(args: &Args, name: &str, mut scenario: Scenario) -> ExitCode {
     if args.minimize {
-        std::panic::set_hook(Box::new(|_| {}));
-        scenario = minimize(&scenario, &mut |smaller| {
-            eprintln!("{} steps, {:?}", smaller.steps.len(), smaller.settings.faults);
-        });
-        let _ = std::panic::take_hook();
-        println!("{:#?}", scenario.settings.population);
-        println!("faults {:?}", scenario.settings.faults);
-        println!("{:?}\n{:?}", scenario.settings.network, scenario.settings.poll);
-        for step in &scenario.steps {
-            println!("{:>14} µs  {:?}", step.at, step.action);
-        }
+        scenario = smallest(&scenario);
     }
     let began = Clock::now();
-    let mut printer = Printer;
+    let mut printer = Printer(BufWriter::new(io::stdout()));
     let shown = args.trace || args.minimize;
     let ended = run_guarded(&scenario, shown.then_some(&mut printer as &mut dyn Sink));
     let took = began.elapsed();
+    let mut out = printer.0;
     if let Ok(outcome) = &ended {
-        println!(
-            "{name}: {:.1?} of virtual time in {took:.1?}, {} steps",
-            outcome.virtual_time,
-            scenario.steps.len()
-        );
-        print!("{}", outcome.counts);
-        println!("trace {:016x}, {} lines", outcome.hash, outcome.lines);
+        let (steps, time) = (scenario.steps.len(), outcome.virtual_time);
+        let name = name.trim_start_matches('-');
+        let _ = writeln!(out, "{name}: {time:.1?} of virtual time in {took:.1?}, {steps} steps");
+        let _ = write!(out, "{}", outcome.counts);
+        let _ = writeln!(out, "trace {:016x}, {} lines", outcome.hash, outcome.lines);
     }
+    let _ = out.flush();
     match failure(&ended) {
         Some(failure) => failed(name, &failure),
-        None => ExitCode::SUCCESS,
+        None => {
+            if args.minimize {
+                eprintln!("it holds every invariant, so nothing was left out");
+            }
+            ExitCode::SUCCESS
+        }
     }
 }
 
+/// The least that fails as the scenario does, told to whoever watches.
+fn smallest(scenario: &Scenario) -> Scenario {
+    let bar = ProgressBar::new_spinner()
+        .with_style(ProgressStyle::with_template("{elapsed} {msg}").expect("the template is one"));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let smallest = minimize(scenario, &mut |smaller| {
+        bar.set_message(format!("{} of {} steps are left", smaller.steps.len(), scenario.steps.len()));
+        bar.tick();
+    });
+    std::panic::set_hook(hook);
+    bar.finish_and_clear();
+    let settings = &smallest.settings;
+    println!("{:?}, hubs {}", settings.population, settings.hubs);
+    println!("faults {:?}", settings.faults);
+    println!("{:?}\n{:?}\n{:?}", settings.network, settings.poll, settings.log);
+    for step in &smallest.steps {
+        println!("{:>9}.{:06} {:?}", step.at / 1_000_000, step.at % 1_000_000, step.action);
+    }
+    println!();
+    smallest
+}
+
 fn failed(name: &str, failure: &str) -> ExitCode {
-    eprintln!("{name} fails: {failure}");
-    eprintln!("replay: cargo run --release -p tidings-sim -- {name} --trace");
-    eprintln!("shrink: cargo run --release -p tidings-sim -- {name} --minimize");
+    eprintln!("{} fails: {failure}", name.trim_start_matches('-'));
+    eprintln!("replay: make simulate ARGS='{name} --trace'");
+    eprintln!("shrink: make simulate ARGS='{name} --minimize'");
     ExitCode::FAILURE
 }
 
