@@ -58,12 +58,17 @@ impl App {
     pub(super) fn enter(&mut self, life: usize) {
         if self.life != Some(life) {
             self.life = Some(life);
-            self.reigns.clear();
-            self.gaps.clear();
-            self.got.clear();
-            for subscription in self.subscriptions.values_mut() {
-                (subscription.got, subscription.newest) = (BTreeSet::new(), PerLane::default());
-            }
+            self.begin_anew();
+        }
+    }
+
+    /// What was told before says nothing of what is told from here on.
+    fn begin_anew(&mut self) {
+        self.reigns.clear();
+        self.gaps.clear();
+        self.got.clear();
+        for subscription in self.subscriptions.values_mut() {
+            (subscription.got, subscription.newest) = (BTreeSet::new(), PerLane::default());
         }
     }
 
@@ -82,7 +87,10 @@ impl App {
                 GapReason::Expired => {
                     self.gaps.push((*lane, after.map_or(0, tidings_core::Offset::get), until.get()));
                 }
+                // Also where a hub of the same epoch has not heard of the position yet: then what is above the
+                // gap comes again.
                 GapReason::Epoch => {
+                    self.begin_anew();
                     for subscription in self.subscriptions.values_mut().filter(|one| one.from.is_some()) {
                         subscription.from = Some(until.get());
                     }

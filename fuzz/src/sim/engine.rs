@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidings_core::Instant;
 
 use super::actor::{self, Actor};
+use super::host::{Host, Life};
 use super::outcome::Outcome;
 use super::queue::Due;
 use super::scenario::{Action, Scenario, Step, Who};
@@ -112,6 +113,7 @@ impl Engine<'_> {
             }
             Due::Log(number) => scene.decide(number),
             Due::Answer(number) => scene.answer_due(number),
+            Due::Feed(host) => scene.with_life(host, Life::hear),
             Due::Actor(actor) => {
                 if scene.wakes(actor) {
                     actors[usize::from(actor)].woken(scene);
@@ -184,6 +186,7 @@ impl Engine<'_> {
         for host in 0..scene.settings.hubs {
             let one = &mut scene.hosts[usize::from(host)];
             one.clock = super::host::Clock::default();
+            one.lag = Duration::ZERO;
             if one.life.is_none() {
                 scene.begin_life(host);
             }
@@ -227,6 +230,10 @@ impl Engine<'_> {
         if let Some(host) = self.scene.hosts.iter().find(|host| !host.is_ready()) {
             return Some(format!("host {} is not ready", host.index));
         }
+        let level = |host: &Host| host.life.as_ref().is_some_and(|life| life.is_level());
+        if let Some(host) = self.scene.hosts.iter().find(|host| !level(host)) {
+            return Some(format!("host {} has not heard of all that is in the log", host.index));
+        }
         self.actors.iter().find_map(|actor| {
             let stuck =
                 |link| (!self.scene.links[link as usize].is_still()).then(|| format!("link {link} is busy"));
@@ -261,6 +268,9 @@ fn host_step(scene: &mut Scene<'_>, action: Action) {
         Action::ClockStop(host, until) if host < scene.settings.hubs => {
             let (now, until) = (scene.now, scene.now + millis(until));
             scene.hosts[usize::from(host)].clock.stop(now, until);
+        }
+        Action::Lag(host, by) if host < scene.settings.hubs => {
+            scene.hosts[usize::from(host)].lag = millis(by);
         }
         Action::Lateness(host, by) if host < scene.settings.hubs => scene.be_late(host, millis(by)),
         _ => {}

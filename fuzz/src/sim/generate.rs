@@ -19,7 +19,7 @@ pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, length: Option<Duration>)
     let users = u16::try_from(draw.range(1, u64::from(population.apps.max(2)))).unwrap_or(1);
     let settings = Settings {
         config: tuning::config(draw, population, &faults, length.is_some()),
-        hubs: if draw.chance(250) { 2 + u16::from(draw.chance(300)) } else { 1 },
+        hubs: hubs(draw, &faults),
         users,
         population,
         faults,
@@ -76,6 +76,12 @@ impl Size {
             }
         }
     }
+}
+
+/// Mostly one; several where they are to differ in what they have heard of the log.
+fn hubs(draw: &mut Draw<'_>, faults: &PerFault<u32>) -> u16 {
+    let several = if 0 < faults.of(Fault::LogLag) { 800 } else { 250 };
+    if draw.chance(several) { 2 + u16::from(draw.chance(300)) } else { 1 }
 }
 
 fn faults(draw: &mut Draw<'_>) -> PerFault<u32> {
@@ -278,6 +284,7 @@ impl Steps<'_, '_, '_> {
                 Action::ClockJump(self.hub(), if self.draw.chance(500) { by } else { -by })
             }
             Fault::ClockStop => Action::ClockStop(self.hub(), millis(self.draw, 60_000)),
+            Fault::LogLag => Action::Lag(self.hub(), millis(self.draw, 20_000)),
             Fault::LateTimer => Action::Lateness(self.hub(), millis(self.draw, 3_000)),
             Fault::GrantChange => Action::Regrant(self.app()),
             Fault::KeysReplaced => Action::Keys(*self.draw.pick(&[0b01, 0b10, 0b11])),

@@ -1,10 +1,13 @@
 //! A host: one hub after another, with a clock that may be wrong, timers that may be late, and connections
 //! that wait to be accepted.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::auth::KeySet;
+use tidings_core::history::Record;
 use tidings_core::{Hub, Input, Instant, Now, Offset, UnixTime};
 
 use super::draw::{Draw, Stream, seed_of};
@@ -49,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) lateness: Duration,
     /// The most that they ever were; even a shell that is on time needs a moment.
     pub(crate) latest: Duration,
+    /// Its hub hears of what the log has taken so much later.
+    pub(crate) lag: Duration,
     /// Connections that wait to be accepted, and from when on they may be.
     pub(crate) waiting: Vec<(Instant, LinkId)>,
     pub(crate) keys: u8,
@@ -70,6 +75,7 @@ impl Host {
             clock: Clock::default(),
             lateness: Duration::ZERO,
             latest: Duration::from_millis(1),
+            lag: Duration::ZERO,
             waiting: Vec::new(),
             keys: 0b01,
             readable: Vec::new(),
@@ -94,6 +100,8 @@ pub(crate) struct Life {
     pub(super) free: Vec<u32>,
     /// The offset up to which the log has been loaded, until it has been loaded whole.
     pub(super) loading: Option<Offset>,
+    /// What the log has taken and the hub has yet to hear of, in order, and when it does.
+    pub(super) feed: VecDeque<(Instant, Offset, Arc<Record>)>,
     pub(super) drained: bool,
     /// Outputs have yet to be taken.
     pub(super) stale: bool,
@@ -138,6 +146,7 @@ impl Scene<'_> {
             slots: Vec::new(),
             free: Vec::new(),
             loading: None,
+            feed: VecDeque::new(),
             drained: false,
             stale: false,
             timeouts: (0, 0),

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::history::Record;
-use tidings_core::{ConnId, Input, Listener, Offset, Output, Peer};
+use tidings_core::{ConnId, Input, Instant, Listener, Offset, Output, Peer};
 
 use super::host::{Life, Slot};
 use super::network::RECEIVE_BUFFER;
+use super::queue::Due;
 use super::scenario::Fault;
 use super::scene::Scene;
 use crate::model::{Ending, Invariant, LinkId};
@@ -24,10 +25,6 @@ const TIMEOUTS_PER_S: u32 = 20_000;
 const LOADED_PER_TURN: usize = 200;
 
 impl Life {
-    pub(crate) const fn is_loaded(&self) -> bool {
-        self.loading.is_none()
-    }
-
     /// Hands the hub one input.
     pub(crate) fn input(&mut self, scene: &mut Scene<'_>, input: Input<'_>) {
         let now = scene.hub_now(self.host);
@@ -95,12 +92,40 @@ impl Life {
         self.input(scene, Input::Timeout);
     }
 
-    /// The log has taken an event.
-    pub(crate) fn appended(&mut self, scene: &mut Scene<'_>, offset: Offset, record: Arc<Record>) {
+    /// The hub hears of an event.
+    fn appended(&mut self, scene: &mut Scene<'_>, offset: Offset, record: Arc<Record>) {
         let now = scene.hub_now(self.host);
         scene.model.appended(now, self.id, offset);
         self.input(scene, Input::Appended { offset, record });
         scene.turn_at(self.host, scene.now);
+    }
+
+    /// The log has something for the hub, which hears of it in order, and later where it lags.
+    pub(crate) fn feed(&mut self, scene: &mut Scene<'_>, offset: Offset, record: Arc<Record>) {
+        // A hub that is being loaded finds it in the log.
+        if self.loading.is_some() {
+            return;
+        }
+        let lag = scene.hosts[usize::from(self.host)].lag;
+        if lag.is_zero() && self.feed.is_empty() {
+            return self.appended(scene, offset, record);
+        }
+        let after = self.feed.back().map_or(Instant::ZERO, |(due, ..)| *due);
+        let due = after.max(scene.now + lag);
+        self.feed.push_back((due, offset, record));
+        scene.queue.push(due, Due::Feed(self.host));
+    }
+
+    /// The hub hears of what is due.
+    pub(crate) fn hear(&mut self, scene: &mut Scene<'_>) {
+        while let Some((_, offset, record)) = self.feed.pop_front_if(|(due, ..)| *due <= scene.now) {
+            self.appended(scene, offset, record);
+        }
+    }
+
+    /// Whether the hub has heard of everything that is in the log.
+    pub(crate) fn is_level(&self) -> bool {
+        self.loading.is_none() && self.feed.is_empty()
     }
 
     /// Reads, does what the hub says, writes, until there is nothing to do.

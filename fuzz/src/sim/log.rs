@@ -1,8 +1,8 @@
 //! The log of all hubs: one epoch, ascending offsets with holes, and an order that is the log's own choice.
 //!
 //! An append is taken, or fails, when its time comes. A repeat of what is pending or logged is the same event,
-//! so that a publisher may retry at another hub. Whatever is taken is handed to all hubs at once and in order;
-//! who asked for it learns so afterwards.
+//! so that a publisher may retry at another hub. Whatever is taken is handed to all hubs in order, at once where
+//! none of them lags; who asked for it learns so from the log, and may before its own hub does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -234,11 +234,7 @@ impl Scene<'_> {
         let epoch = self.store.epoch.clone();
         self.model.logged(Logged { epoch, offset, record: Arc::clone(record) });
         for host in 0..self.settings.hubs {
-            self.with_life(host, |life, scene| {
-                if life.is_loaded() {
-                    life.appended(scene, offset, Arc::clone(record));
-                }
-            });
+            self.with_life(host, |life, scene| life.feed(scene, offset, Arc::clone(record)));
         }
         Ok(offset)
     }

@@ -32,6 +32,8 @@ pub(crate) enum Due {
     Log(u32),
     /// A hub is told what became of its append.
     Answer(u32),
+    /// What a host's hub has yet to hear of the log reaches it.
+    Feed(u16),
     /// An actor has something to do.
     Actor(u16),
 }

@@ -66,6 +66,8 @@ pub enum Fault {
     AppendReorder,
     /// The log takes nothing.
     AppendFailure,
+    /// A hub hears of what the log has taken later than others, and perhaps later than it answers for it.
+    LogLag,
     /// A limit is hit on purpose.
     Limits,
     /// Frames or JSON are corrupted.
@@ -78,7 +80,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Split,
         Self::PartialWrite,
         Self::Stall,
@@ -105,6 +107,7 @@ impl Fault {
         Self::AppendDelay,
         Self::AppendReorder,
         Self::AppendFailure,
+        Self::LogLag,
         Self::Limits,
         Self::Corruption,
         Self::Disconnect,
@@ -314,6 +317,8 @@ pub enum Action {
     LogDown(u32),
     /// A hub's shell is late by up to so many milliseconds from here on.
     Lateness(u16, u32),
+    /// A hub hears of what the log takes so many milliseconds later from here on.
+    Lag(u16, u32),
 }
 
 impl Action {
@@ -342,6 +347,7 @@ impl Action {
             Self::Keys(_) => Fault::KeysReplaced,
             Self::LogDown(_) => Fault::AppendFailure,
             Self::Lateness(..) => Fault::LateTimer,
+            Self::Lag(..) => Fault::LogLag,
             _ => return None,
         })
     }
