@@ -16,6 +16,25 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
     [text.as_bytes(), body].concat()
 }
 
+/// A request whose body comes in chunks of at most `len` bytes (RFC 9112 §7.1).
+pub(crate) fn chunked_request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    len: usize,
+) -> Vec<u8> {
+    let headers = [headers, &[("Transfer-Encoding", "chunked")]].concat();
+    let mut bytes = request(method, target, &headers, b"");
+    for chunk in body.chunks(len) {
+        bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+        bytes.extend(chunk);
+        bytes.extend(b"\r\n");
+    }
+    bytes.extend(b"0\r\n\r\n");
+    bytes
+}
+
 /// One response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {

@@ -55,40 +55,46 @@ impl Input {
 
     /// A head of HTTP, with the empty line behind it.
     pub(super) fn head(&mut self, step: u64) -> Option<Unit<String>> {
-        let end = self.rest().windows(4).position(|window| window == b"\r\n\r\n")?;
-        let (bytes, begun) = self.take(end + 4, step);
+        let end = head_end(self.rest())?;
+        let (bytes, begun) = self.take(end, step);
         Some(Unit { begun, what: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
     /// The head that comes next, without taking it.
     pub(super) fn next_head(&self) -> Option<String> {
-        let end = self.rest().windows(4).position(|window| window == b"\r\n\r\n")?;
-        Some(String::from_utf8_lossy(&self.rest()[..end + 4]).into_owned())
+        let end = head_end(self.rest())?;
+        Some(String::from_utf8_lossy(&self.rest()[..end]).into_owned())
     }
 
-    /// A request or a response, head and body, whose body has a length.
+    /// A request or a response, head and body, whose body has a length or comes in chunks.
     pub(super) fn whole(&mut self, step: u64) -> Option<(String, Vec<u8>)> {
         let head = self.next_head()?;
-        let len = field(&head, "content-length").map_or(Some(0), |len| len.parse().ok())?;
-        let end = self.rest().windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-        if self.rest().len() < end + len {
-            return None;
+        let mut end = head_end(self.rest())?;
+        let mut body = Vec::new();
+        if field(&head, "transfer-encoding").is_some() {
+            loop {
+                let (len, text) = chunk_of(self.rest().get(end..)?)?;
+                end += len;
+                body.extend(text);
+                if text.is_empty() {
+                    break;
+                }
+            }
+        } else {
+            let len = field(&head, "content-length").map_or(Some(0), |len| len.parse().ok())?;
+            body.extend(self.rest().get(end..end + len)?);
+            end += len;
         }
-        let (mut bytes, _) = self.take(end + len, step);
-        Some((head, bytes.split_off(end)))
+        let _ = self.take(end, step);
+        Some((head, body))
     }
 
     /// A chunk of a body; an empty one is the last.
     pub(super) fn chunk(&mut self, step: u64) -> Option<Unit<Vec<u8>>> {
-        let line = self.rest().windows(2).position(|window| window == b"\r\n")?;
-        let len = std::str::from_utf8(&self.rest()[..line])
-            .ok()
-            .and_then(|text| usize::from_str_radix(text, 16).ok())?;
-        if self.rest().len() < line + len + 4 {
-            return None;
-        }
-        let (bytes, begun) = self.take(line + len + 4, step);
-        Some(Unit { begun, what: bytes[line + 2..line + 2 + len].to_vec() })
+        let (len, text) = chunk_of(self.rest())?;
+        let what = text.to_vec();
+        let (_, begun) = self.take(len, step);
+        Some(Unit { begun, what })
     }
 
     /// A frame of RFC 6455 §5.2.
@@ -116,6 +122,21 @@ impl Input {
         let frame = Frame { opcode: first & 0x0f, fin: first & 0xf0 == 0x80, masked, payload };
         Some(Unit { begun, what: frame })
     }
+}
+
+/// Where the head at the front of `bytes` ends, with the empty line behind it.
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|end| end + 4)
+}
+
+/// The chunk at the front of `bytes`: its bytes in all, and what it carries.
+fn chunk_of(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+    let len = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?, 16).ok()?;
+    let rest = &bytes[line + 2..];
+    let text = rest.get(..len)?;
+    rest.get(len..len + 2)?;
+    Some((line + len + 4, text))
 }
 
 /// The value of a field of a head.
@@ -196,6 +217,16 @@ mod tests {
         assert_eq!(input.whole(2), None);
         input.push(b"cGET", 2);
         assert_eq!(input.whole(2).unwrap().1, b"abc");
+        assert_eq!(input.rest(), b"GET");
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_whole_with_its_last_one() {
+        let mut input = Input::default();
+        input.push(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n", 1);
+        assert_eq!(input.whole(1), None);
+        input.push(b"\r\nGET", 1);
+        assert_eq!(input.whole(1).unwrap().1, b"abcd");
         assert_eq!(input.rest(), b"GET");
     }
 }

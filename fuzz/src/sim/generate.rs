@@ -11,14 +11,25 @@ use super::scenario::{
 };
 use super::{tuning, wishes};
 
-/// A scenario out of `draw`; of that length where one is given.
-pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, length: Option<Duration>) -> Scenario {
-    let size = Size::draw(draw, length);
+/// How much happens in a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Mostly little, now and then much.
+    Any,
+    /// So little that a fuzzer tries hundreds a second; nothing but the amounts is left out.
+    Small,
+    /// What happens in so long a time.
+    Long(Duration),
+}
+
+/// A scenario out of `draw`.
+pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, scale: Scale) -> Scenario {
+    let size = Size::draw(draw, scale);
     let faults = faults(draw);
     let population = population(draw, &size);
     let users = u16::try_from(draw.range(1, u64::from(population.apps.max(2)))).unwrap_or(1);
     let settings = Settings {
-        config: tuning::config(draw, population, &faults, length.is_some()),
+        config: tuning::config(draw, population, &faults, matches!(scale, Scale::Long(_))),
         hubs: hubs(draw, &faults),
         users,
         population,
@@ -50,29 +61,48 @@ struct Size {
     length: Duration,
     publishes: u64,
     speech: u64,
-    fan_out: bool,
+    /// Applications, at least and at most.
+    apps: (u64, u64),
+    /// Readers and peers that speak by hand, at most; there is one publisher more.
+    others: u64,
     /// How often each fault that is a step strikes.
     strikes: u64,
 }
 
 impl Size {
-    fn draw(draw: &mut Draw<'_>, length: Option<Duration>) -> Self {
-        let large = draw.chance(20);
-        let fan_out = draw.chance(20);
-        let publishes = if large { draw.range(300, 1200) } else { draw.scaled(3, 80) };
-        let speech = draw.scaled(0, 25);
-        match length {
-            None => Self {
-                length: Duration::from_millis(draw.scaled(500, 90_000)),
-                publishes,
-                speech,
-                fan_out,
-                strikes: if large { 8 } else { 3 },
+    fn draw(draw: &mut Draw<'_>, scale: Scale) -> Self {
+        let millis = Duration::from_millis;
+        match scale {
+            Scale::Any => {
+                let (large, fan_out) = (draw.chance(20), draw.chance(20));
+                let publishes = if large { draw.range(300, 1200) } else { draw.scaled(3, 80) };
+                Self {
+                    publishes,
+                    speech: draw.scaled(0, 25),
+                    length: millis(draw.scaled(500, 90_000)),
+                    apps: if fan_out { (30, 120) } else { (1, 6) },
+                    others: 2,
+                    strikes: if large { 8 } else { 3 },
+                }
+            }
+            Scale::Small => Self {
+                publishes: draw.scaled(1, 12),
+                speech: draw.scaled(0, 6),
+                length: millis(draw.scaled(500, 20_000)),
+                apps: (1, 3),
+                others: 1,
+                strikes: 2,
             },
-            Some(length) => {
+            Scale::Long(length) => {
                 let hours = (length.as_secs() / 3600).clamp(1, 24 * 366);
-                let (publishes, speech, strikes) = (60 * hours, 10 * hours, 1 + hours / 3);
-                Self { length, publishes, speech, fan_out: false, strikes }
+                Self {
+                    publishes: 60 * hours,
+                    speech: 10 * hours,
+                    length,
+                    apps: (1, 6),
+                    others: 2,
+                    strikes: 1 + hours / 3,
+                }
             }
         }
     }
@@ -97,8 +127,8 @@ fn faults(draw: &mut Draw<'_>) -> PerFault<u32> {
 
 fn population(draw: &mut Draw<'_>, size: &Size) -> Population {
     let mut few = |low, high| u16::try_from(draw.scaled(low, high)).unwrap_or(1);
-    let apps = if size.fan_out { few(30, 120) } else { few(1, 6) };
-    let (readers, publishers, raws) = (few(0, 2), few(1, 3), few(0, 2));
+    let apps = few(size.apps.0, size.apps.1);
+    let (readers, publishers, raws) = (few(0, size.others), few(1, size.others + 1), few(0, size.others));
     Population { apps, readers, publishers, raws }
 }
 

@@ -10,7 +10,7 @@ use super::reader::percent_encoded;
 use super::scenario::{Action, Fault, Step};
 use super::scene::Scene;
 use super::tokens::{Grant, Wish};
-use super::tuning::API_KEYS;
+use super::tuning::{API_KEYS, ORIGINS};
 use super::wishes;
 use crate::http::{Responses, request};
 use crate::model::LinkId;
@@ -59,6 +59,7 @@ impl Operator {
         let mut draw = Draw::new(scene.seed, Stream::Step, u64::from(step.key));
         let (method, target) = match step.action {
             Action::Disconnect => ("DELETE", self.disconnect(scene, &mut draw)),
+            _ if draw.chance(50) => ("OPTIONS", "/v1/events".to_owned()),
             _ => ("GET", Self::question(scene, &mut draw)),
         };
         // Whose grant is narrower reads less.
@@ -92,7 +93,14 @@ impl Operator {
         };
         let authorization = format!("Bearer {presented}");
         scene.trace(format_args!("{link:?} asks {method} {target}"));
-        scene.send(link, &request(method, &target, &[("Authorization", &authorization)], b""));
+        let mut headers = vec![("Authorization", &*authorization)];
+        if method == "OPTIONS" || draw.chance(200) {
+            headers.push(("Origin", *draw.pick(&ORIGINS)));
+        }
+        if method == "OPTIONS" {
+            headers.push(("Access-Control-Request-Method", "POST"));
+        }
+        scene.send(link, &request(method, &target, &headers, b""));
         self.asked.push_back(page.map(|query| Page { query, authorization, left: PAGES_MAX }));
     }
 

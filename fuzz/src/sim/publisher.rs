@@ -14,7 +14,7 @@ use super::scene::Scene;
 use super::tokens::{Grant, Wish};
 use super::tuning::API_KEYS;
 use super::wishes;
-use crate::http::{Response, Responses, request};
+use crate::http::{Response, Responses, chunked_request, request};
 use crate::model::LinkId;
 
 /// Attempts before a request is given up.
@@ -230,6 +230,10 @@ impl Publisher {
             }
         };
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        if self.draw.chance(150) {
+            let len = usize::try_from(self.draw.scaled(1, 2_000)).unwrap_or(1);
+            return chunked_request("POST", "/v1/events", &headers, body.as_bytes(), len);
+        }
         request("POST", "/v1/events", &headers, body.as_bytes())
     }
 

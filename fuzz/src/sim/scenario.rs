@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidings_core::Config;
 
 use super::draw::Draw;
-use super::generate;
+use super::generate::{self, Scale};
 
 /// A kind of fault: each has a rate of its own and is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -404,21 +404,21 @@ impl Scenario {
     /// The scenario of a seed.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        generate::scenario(seed, &mut Draw::new(seed, super::draw::Stream::Scenario, 0), None)
+        generate::scenario(seed, &mut Draw::new(seed, super::draw::Stream::Scenario, 0), Scale::Any)
     }
 
     /// The scenario of a seed, stretched to so many hours.
     #[must_use]
     pub fn of_hours(seed: u64, hours: u32) -> Self {
         let length = Duration::from_secs(u64::from(hours) * 3600);
-        generate::scenario(seed, &mut Draw::new(seed, super::draw::Stream::Scenario, 0), Some(length))
+        generate::scenario(seed, &mut Draw::new(seed, super::draw::Stream::Scenario, 0), Scale::Long(length))
     }
 
-    /// The scenario that the generator makes when these bytes are its choices.
+    /// The scenario that the generator makes when these bytes are its choices: a small one.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut draw = Draw::tape(bytes);
         let seed = draw.number();
-        generate::scenario(seed, &mut draw, None)
+        generate::scenario(seed, &mut draw, Scale::Small)
     }
 }

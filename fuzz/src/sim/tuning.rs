@@ -16,6 +16,10 @@ pub(crate) const SECRETS: [&str; 2] =
 pub(crate) const API_KEYS: [(&str, &str); 2] =
     [("backend", "an-api-key-of-full-trust"), ("metrics", "an-api-key-for-metrics-only")];
 
+/// Origins of pages: the first may be allowed, the second is the server's own, the others never are.
+pub(crate) const ORIGINS: [&str; 4] =
+    ["https://panel.example", "http://sim", "https://elsewhere.example", "null"];
+
 /// A configuration.
 pub(crate) fn config(
     draw: &mut Draw<'_>,
@@ -29,6 +33,9 @@ pub(crate) fn config(
     times(&mut config, draw, long);
     config.limits.connections_per_user = config.limits.connections_per_user.max(together(population));
     counts(&mut config, draw, population, faults);
+    if draw.chance(500) {
+        config.origins = vec![ORIGINS[0].parse().expect("an origin")];
+    }
     if draw.chance(200) {
         config.events.conflate.clear();
     }

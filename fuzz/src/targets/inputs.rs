@@ -1,5 +1,5 @@
 //! A list of inputs into hubs with the model beside them: the bytes are the choices of the simulator's
-//! generator, so every input is a scenario and every scenario can be reached.
+//! generator, so every input is a scenario.
 
 use crate::sim::{Scenario, run};
 
