@@ -1,5 +1,7 @@
 //! What lanes promise, against a log that is a list and a client that only counts what arrives.
 
+mod counts;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -138,9 +140,13 @@ impl Client {
     fn poll(&mut self, lanes: &mut Lanes, log: &Log, budget: usize, take: u8) -> Settled {
         let definition = self.definition;
         let mut gaps = Vec::new();
-        let look = |lane: Priority, seq| Looked { matches: log.held(lane, seq).matches[definition], cost: 2 };
-        let before = lanes.work();
+        let (before, mut looks) = (lanes.work(), 0);
+        let look = |lane: Priority, seq| {
+            looks += 1;
+            Looked { matches: log.held(lane, seq).matches[definition], cost: 2 }
+        };
         let settled = lanes.settle(&mut self.id, log, look, &mut gaps);
+        assert_eq!(lanes.work() - before, 2 * looks, "every look is counted");
         // The last look of each lane may go over its share.
         assert!(lanes.work() - before <= u64::from(lanes.settings.scan) + 4, "the work of a poll is bounded");
         for gap in gaps {
@@ -170,6 +176,8 @@ impl Client {
 
     fn check_chosen(&self, lanes: &Lanes, log: &Log, staged: &Staged) {
         let chosen: Vec<(Priority, u64)> = lanes.chosen(*staged).collect();
+        let matches = |(lane, seq): &(Priority, u64)| log.held(*lane, *seq).matches[self.definition];
+        assert!(chosen.iter().all(matches), "the definition in force decides what is chosen");
         let lower = chosen.iter().position(|(lane, _)| *lane != Priority::Critical);
         if let Some(lower) = lower {
             let critical = Priority::Critical;
