@@ -1,6 +1,7 @@
 //! What lanes promise, against a log that is a list and a client that only counts what arrives.
 
 mod counts;
+mod plans;
 
 use proptest::prelude::*;
 
