@@ -138,3 +138,45 @@ fn to_settle_who_is_live_parts_it_from_nobody() {
     }
     assert_eq!(lanes.states.iter().count(), 1);
 }
+
+#[test]
+fn who_goes_its_own_way_keeps_all_that_waited_however_much() {
+    // Given two for whom the same many events wait that are no neighbours,
+    let mut lanes = lanes_with(LaneSettings { queue: 64, ..settings() });
+    let mut log = Log::default();
+    let mut clients = [Client::new(Offset::ZERO), Client::new(Offset::ZERO)];
+    for _ in 0..20 {
+        log.append(Priority::Low, 5, None, [false; 2]);
+        let seq = append(&mut log, Priority::Low, 5);
+        clients.iter_mut().for_each(|client| lanes.push(&mut client.id, Priority::Low, seq, &log));
+    }
+    // when one of them is told of one more, then each gets its own.
+    let [one, other] = &mut clients;
+    other.definition = 1;
+    let seq = log.append(Priority::Low, 5, None, [true, false]);
+    lanes.push(&mut one.id, Priority::Low, seq, &log);
+    for client in [one, other] {
+        drain(client, &mut lanes, &log);
+        client.check_whole(&log);
+    }
+    assert!(is_empty(&lanes));
+}
+
+#[test]
+fn nobody_follows_to_where_another_has_gone_on_since() {
+    // Given one that has got an event, and one that has been told of another since,
+    let (mut lanes, mut log) = (lanes_with(settings()), Log::default());
+    let seq = append(&mut log, Priority::Low, 5);
+    let [mut sent]: [LanesId; 1] = pushed(&mut lanes, &log, Priority::Low, &[seq]);
+    let staged = lanes.stage(sent, &log, 4096, |_, _, _| {});
+    let len = lanes.slices(sent, staged)[1].len();
+    lanes.commit(&mut sent, &log, staged, len, |_, _, _| {});
+    // when others are told of the first, then it alone waits for each of them.
+    let [second]: [LanesId; 1] = pushed(&mut lanes, &log, Priority::Low, &[seq]);
+    assert_eq!(order(&mut lanes, &log, second, 4096), [(Priority::Low, seq)]);
+    let mut further = second;
+    let next = append(&mut log, Priority::Low, 5);
+    lanes.push(&mut further, Priority::Low, next, &log);
+    let [third]: [LanesId; 1] = pushed(&mut lanes, &log, Priority::Low, &[seq]);
+    assert_eq!(order(&mut lanes, &log, third, 4096), [(Priority::Low, seq)]);
+}
