@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tidings_core::Instant;
+use tidings_core::{Instant, UnixTime};
 
 use super::session::{Context, Session};
+use super::tokens::Pass;
 use super::{Invariant, Violation};
 
 /// Somebody whom an operator sends away.
@@ -12,19 +13,44 @@ use super::{Invariant, Violation};
 pub(super) struct Expelled {
     user: Option<String>,
     connection: Option<String>,
+    /// When that was asked for, and where tokens are refused with it, what the hub's clock said then.
+    asked: Instant,
+    revokes: Option<UnixTime>,
     /// When that was done; none where it may yet be.
     pub(super) until: Option<Instant>,
+    /// When the hub said so.
+    pub(super) said: Option<Instant>,
 }
 
 impl Expelled {
-    pub(super) const fn new(user: Option<String>, connection: Option<String>) -> Self {
-        Self { user, connection, until: None }
+    pub(super) const fn new(
+        user: Option<String>,
+        connection: Option<String>,
+        asked: Instant,
+        revokes: Option<UnixTime>,
+    ) -> Self {
+        Self { user, connection, asked, revokes, until: None, said: None }
+    }
+
+    fn names(&self, session: &Session) -> bool {
+        let user = self.user.is_some() && self.user == session.user;
+        user || self.connection.is_some() && self.connection == session.name
     }
 
     fn means(&self, session: &Session) -> bool {
-        let user = self.user.is_some() && self.user == session.user;
-        let connection = self.connection.is_some() && self.connection == session.name;
-        (user || connection) && self.until.is_none_or(|until| session.since <= until)
+        self.names(session) && self.until.is_none_or(|until| session.since <= until)
+    }
+
+    /// Since when a session must be over.
+    pub(super) fn ended(&self, session: &Session) -> Option<Instant> {
+        self.said.filter(|_| self.names(session) && session.since < self.asked)
+    }
+
+    /// Whether a token must be refused.
+    pub(super) fn voids(&self, pass: &Pass) -> bool {
+        let Some(since) = self.revokes.filter(|_| self.said.is_some()) else { return false };
+        self.user.as_ref() == Some(&pass.user)
+            && pass.issued_s.is_none_or(|issued| UnixTime::from_secs(issued) < since)
     }
 }
 
@@ -57,7 +83,7 @@ pub(super) fn check_close(
         1000 => peer.corrupted,
         1001 => hub.stopping,
         1002 | 1003 | 1007 | 1009 => peer.rogue,
-        1012 => hub.draining,
+        1012 => hub.draining.is_some(),
         4400 => limits.faults_per_minute <= session.faults,
         4403 => hub.expelled.iter().any(|expelled| expelled.means(session)),
         4429 => limits.rate_faults_per_10s <= session.rate_faults || crowded || hub.blind,
@@ -78,6 +104,9 @@ pub(super) fn check_close(
         }
         4408 if cx.at.now.instant.since(peer.took) < timeout => {
             wrong(Invariant::Alive, format!("for a peer that takes its backlog, last at {:?}", peer.took))
+        }
+        1012 if hub.draining.is_some_and(|since| cx.at.now.instant.since(since) < session.stays) => {
+            wrong(Invariant::Punctual, format!("before {:?} of draining", session.stays))
         }
         4419 => {
             let deadline = session.pass.as_ref().and_then(|pass| pass.deadline_ms);

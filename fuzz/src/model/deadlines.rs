@@ -5,12 +5,22 @@ use std::time::Duration;
 use super::hub::{HubModel, TICK};
 use super::link::{Link, Phase};
 use super::session::{Context, Session};
+use super::truth::Truth;
 use super::{Invariant, Moment, Violation};
 
 /// How long a hub lets a connection linger whose last word is said.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Link {
+    /// What a session is owed its hub has to say, or nobody would ask for it.
+    pub(super) fn check_reported(&self, truth: &Truth, hub: &HubModel) -> Result<(), Violation> {
+        let open = |session: &&Session| session.closed.is_none() && !session.opaque;
+        let Some(session) = self.session().filter(open).filter(|_| !self.wants) else { return Ok(()) };
+        let Some((lane, offset)) = session.is_owed(truth, hub) else { return Ok(()) };
+        let text = format!("{offset} of lane {lane} is owed, and its hub has nothing to say");
+        Err(Violation::new(Invariant::Complete, text))
+    }
+
     /// Whether a deadline of this connection has passed without its being met.
     pub(super) fn check_deadlines(&mut self, at: Moment, hub: &HubModel) -> Result<(), Violation> {
         let now = at.now.instant;
@@ -51,6 +61,12 @@ impl Link {
                 let text = format!("a session whose token is void since {since:?} is still there");
                 return Err(Violation::new(Invariant::Punctual, text));
             }
+        }
+        let linger = if blocked || !self.idle { LINGER } else { Duration::ZERO };
+        let ended = hub.expelled.iter().filter_map(|expelled| expelled.ended(session)).min();
+        if let Some(ended) = ended.filter(|ended| *ended + late + slack + linger < now) {
+            let text = format!("a session that an operator ended at {ended:?} is still there");
+            return Err(Violation::new(Invariant::Permitted, text));
         }
         let taken = if self.idle { self.took } else { self.wrote };
         let alive = if session.stream { self.wrote } else { self.heard.max(taken) };

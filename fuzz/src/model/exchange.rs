@@ -54,7 +54,7 @@ pub(super) struct Exchange(VecDeque<Asked>);
 impl Exchange {
     /// A whole request has come.
     pub(super) fn ask(&mut self, cx: &mut Hearing<'_>, head: &str, body: &[u8]) {
-        let Hearing { hub, tokens, ledger, .. } = cx;
+        let Hearing { at, hub, tokens, ledger } = cx;
         let who = asker(hub, tokens, head);
         let mut words = head.split(' ');
         let method = words.next().unwrap_or("");
@@ -72,7 +72,11 @@ impl Exchange {
                 let admin = who.as_ref().is_some_and(|who| who.grants.is_admin());
                 What::Admin(admin.then(|| {
                     let named = |name| decode::parameter(head, name).map(decode::decoded);
-                    hub.expelled.push(Expelled::new(named("user"), named("connection")));
+                    // What waits behind another request may be done by another clock.
+                    let revokes = self.0.is_empty() && named("revoke").as_deref() == Some("true");
+                    let revokes = revokes.then_some(at.now.unix);
+                    let (now, user, connection) = (at.now.instant, named("user"), named("connection"));
+                    hub.expelled.push(Expelled::new(user, connection, now, revokes));
                     hub.expelled.len() - 1
                 }))
             }
@@ -102,6 +106,11 @@ impl Exchange {
             return if status < 400 { illegal(format!("an answer to nothing: {head}")) } else { Ok(()) };
         };
         asked.done(cx.at, cx.hub);
+        if let What::Admin(Some(place)) = asked.what
+            && status == 200
+        {
+            cx.hub.expelled[place].said = Some(cx.at.now.instant);
+        }
         asked.check_authorised(cx, status)?;
         match &asked.what {
             What::Publish(events) => asked.check_publish(cx, events, status, &json),

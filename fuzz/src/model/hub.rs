@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_core::event::Priority;
 use tidings_core::stats::Stats;
-use tidings_core::{Config, Hub, Instant, Now, PerLane};
+use tidings_core::{Config, Hub, Instant, Now, PerLane, RequestId};
 
 use super::closing::Expelled;
 use super::ledger::Key;
@@ -70,7 +70,8 @@ pub(super) struct HubModel {
     pub(super) keys: Vec<u8>,
     /// Keys that it trusted and, at some moment, did not.
     pub(super) distrusted: BTreeSet<u8>,
-    pub(super) draining: bool,
+    /// Since when it drains.
+    pub(super) draining: Option<Instant>,
     pub(super) stopping: bool,
     /// Whom an operator has sent away.
     pub(super) expelled: Vec<Expelled>,
@@ -80,8 +81,10 @@ pub(super) struct HubModel {
     pub(super) blind: bool,
     /// What it asked the log for.
     pub(super) fresh: BTreeMap<Key, Fresh>,
+    /// What the log has neither taken nor refused of it, and since when.
+    pending: BTreeMap<Key, (RequestId, Instant)>,
     /// When it asked, each time.
-    pub(super) asked: Vec<Instant>,
+    asked: Vec<Instant>,
     pub(super) links: BTreeSet<LinkId>,
     pub(super) counts: Counts,
     /// The most by which its timers were ever called late.
@@ -105,12 +108,13 @@ impl HubModel {
             end: 0,
             keys: keys.to_vec(),
             distrusted: BTreeSet::new(),
-            draining: false,
+            draining: None,
             stopping: false,
             expelled: Vec::new(),
             crowds: BTreeMap::new(),
             blind: false,
             fresh: BTreeMap::new(),
+            pending: BTreeMap::new(),
             asked: Vec::new(),
             links: BTreeSet::new(),
             counts: Counts::default(),
@@ -135,22 +139,39 @@ impl HubModel {
         let key = (event.record.publisher.to_string(), text("source"), text("id"));
         // It is known from when it was asked for on.
         let since = self.fresh.get(&key).and_then(|fresh| fresh.at).unwrap_or(now);
+        self.pending.remove(&key);
         self.seen.insert(key, (event.offset, since));
     }
 
-    /// Whether an event that the log is asked for is not known to be in it (PROTOCOL §6).
-    pub(super) fn check_new(&self, key: &Key, now: Instant) -> Result<(), Violation> {
+    /// It asks the log for an event.
+    pub(super) fn ask(&mut self, key: Key, request: RequestId, now: Instant) -> Result<(), Violation> {
+        let result = self.check_new(&key, now);
+        self.pending.insert(key.clone(), (request, now));
+        self.fresh.entry(key).or_default().asked(now);
+        self.asked.push(now);
+        result
+    }
+
+    /// The log has not taken what it was asked for.
+    pub(super) fn failed(&mut self, request: RequestId) {
+        self.pending.retain(|_, (pending, _)| *pending != request);
+    }
+
+    /// Whether an event that the log is asked for is not known to be in it, or under way to it (PROTOCOL §6).
+    fn check_new(&self, key: &Key, now: Instant) -> Result<(), Violation> {
         let window = Duration::from_millis(self.config.dedup.window_ms);
+        let seen = self.seen.get(key).map(|(offset, at)| (Some(offset), at));
+        let known = seen.or_else(|| self.pending.get(key).map(|(_, at)| (None, at)));
         // What it was handed at this very moment came after it had asked: outputs are taken late.
-        let seen = self.seen.get(key).filter(|(_, at)| *at < now && now.since(*at) < window);
-        let Some((offset, at)) = seen else { return Ok(()) };
+        let known = known.filter(|(_, at)| **at < now && now.since(**at) < window);
+        let Some((offset, at)) = known else { return Ok(()) };
         // The hub may forget early only where its table is full; what the log did not take has its place there too.
         let recent = self.seen.values().filter(|(_, at)| now.since(*at) < window).count();
         let asked = self.asked.iter().rev().take_while(|at| now.since(**at) < window).count();
         if self.config.dedup.entries <= recent + asked {
             return Ok(());
         }
-        let text = format!("{key:?} is in the log at {offset} since {at:?}, and is published again");
+        let text = format!("{key:?} is known since {at:?}, logged at {offset:?}, and is published again");
         Err(Violation::new(Invariant::Durable, text))
     }
 
@@ -175,6 +196,11 @@ impl HubModel {
     pub(super) fn latest_wall_clock(&self, since: Instant) -> i64 {
         let before = self.wall.1.iter().filter(|(at, _)| since <= *at).map(|(_, millis)| *millis);
         before.fold(self.wall.0, i64::max)
+    }
+
+    /// Whether a token has been revoked here.
+    pub(super) fn is_void(&self, pass: &Pass) -> bool {
+        self.expelled.iter().any(|expelled| expelled.voids(pass))
     }
 
     /// A user's session begins.

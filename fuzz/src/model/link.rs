@@ -1,5 +1,7 @@
 //! One connection: its bytes both ways, and what they mean.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tidings_core::{Config, Instant, PerLane};
 
@@ -70,6 +72,8 @@ pub(super) struct Link {
     pub(super) paused: bool,
     /// The hub had nothing more to say.
     pub(super) idle: bool,
+    /// It has said since that it has.
+    pub(super) wants: bool,
     /// It was asked for bytes of which nothing was taken: a stream's blocks are encoded, and counted, by that.
     pub(super) polled: bool,
     /// Since when its session must not be any more: its token has expired, or its key is not trusted.
@@ -99,6 +103,7 @@ impl Link {
             held: false,
             paused: false,
             idle: true,
+            wants: false,
             polled: false,
             overdue: None,
             mute: None,
@@ -148,7 +153,7 @@ impl Link {
 
     /// The hub had nothing more to say.
     pub(super) fn is_idle(&mut self) {
-        (self.idle, self.polled) = (true, false);
+        (self.idle, self.wants, self.polled) = (true, false, false);
         if let Some(session) = self.session_mut() {
             session.is_idle();
         }
@@ -235,6 +240,7 @@ impl Link {
     fn request(&mut self, cx: &mut Hearing<'_>, message: Value) {
         let Hearing { at, hub, tokens, ledger } = cx;
         let pass = message["token"].as_str().and_then(|token| tokens.pass(token, &hub.config));
+        let pass = pass.filter(|pass| !hub.is_void(pass));
         let evicted = PerLane::from_fn(|lane| hub.evicted(lane, at.now.instant).1);
         let end = hub.end;
         let Some(session) = self.session_mut() else { return };
@@ -366,6 +372,7 @@ impl Link {
                 let front = session.requests.front().map(|request| request.message["type"] == "ping frame");
                 if front == Some(true) {
                     session.requests.pop_front();
+                    session.served += 1;
                 } else if !session.opaque {
                     return illegal("a Pong to no Ping".to_owned());
                 }
@@ -402,7 +409,10 @@ impl Link {
                 session.position(cx, &offsets(&message["lanes"])?, "a heartbeat")?;
                 beat(session, cx, self.held)
             }
-            Some("reconnect") if cx.hub.draining => Ok(()),
+            Some("reconnect") if cx.hub.draining.is_some() => {
+                session.stays = Duration::from_millis(number(&message, "after")?);
+                Ok(())
+            }
             Some("reconnect") => illegal("`reconnect` of a hub that does not drain".to_owned()),
             _ => session.reply(cx, &message),
         }
@@ -423,7 +433,8 @@ fn ask(cx: &mut Hearing<'_>, head: String) -> Phase {
         return Phase::Plain(Exchange::default());
     }
     let pass = decode::token(&head).and_then(|token| tokens.pass(token, &hub.config));
-    let pass = pass.filter(|pass| pass.is_current(at.now.unix) && hub.keys.contains(&pass.key));
+    let pass = pass
+        .filter(|pass| pass.is_current(at.now.unix) && hub.keys.contains(&pass.key) && !hub.is_void(pass));
     if let Some(pass) = &pass {
         hub.enter(&pass.user, at.now.instant);
     }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidings_core::client::{ClientOutput, ClientState, SubscriptionId};
 use tidings_core::history::Record;
-use tidings_core::{Config, Epoch, Hub, Now, Offset};
+use tidings_core::{Config, Epoch, Hub, Now, Offset, RequestId};
 
 use app::App;
 use hub::HubModel;
@@ -212,9 +212,9 @@ impl Model {
     }
 
     /// The hub is told to drain (just before the input).
-    pub fn draining(&mut self, hub: HubId) {
+    pub fn draining(&mut self, now: Now, hub: HubId) {
         if let Some(hub) = self.hubs.get_mut(&hub) {
-            hub.draining = true;
+            hub.draining.get_or_insert(now.instant);
         }
     }
 
@@ -248,7 +248,8 @@ impl Model {
         let mut result = memory::check_hub(&hub.config, machine.held());
         for id in &hub.links {
             if let Some(link) = self.links.get_mut(id) {
-                result = result.and(link.check_deadlines(at, hub).map_err(|violation| violation.of(*id)));
+                let checked = link.check_deadlines(at, hub).and(link.check_reported(&self.truth, hub));
+                result = result.and(checked.map_err(|violation| violation.of(*id)));
             }
         }
         self.check(result);
@@ -274,14 +275,19 @@ impl Model {
     }
 
     /// A hub asks the log to take an event.
-    pub fn appending(&mut self, now: Now, hub: HubId, record: &Record) {
+    pub fn appending(&mut self, now: Now, hub: HubId, request: RequestId, record: &Record) {
         let Some(hub) = self.hubs.get_mut(&hub) else { return };
         let event = &record.event;
         let key = (record.publisher.to_string(), event.source().to_owned(), event.id().to_owned());
-        let result = hub.check_new(&key, now.instant);
-        hub.fresh.entry(key).or_default().asked(now.instant);
-        hub.asked.push(now.instant);
+        let result = hub.ask(key, request, now.instant);
         self.check(result);
+    }
+
+    /// The hub is about to be told that the log has not taken what it asked for.
+    pub fn append_failed(&mut self, hub: HubId, request: RequestId) {
+        if let Some(hub) = self.hubs.get_mut(&hub) {
+            hub.failed(request);
+        }
     }
 
     /// A hub is about to be handed the event at `offset`.
@@ -345,6 +351,13 @@ impl Model {
     pub fn idle(&mut self, link: LinkId) {
         if let Some(link) = self.links.get_mut(&link) {
             link.is_idle();
+        }
+    }
+
+    /// The hub says that it has something to say.
+    pub fn wants(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.wants = true;
         }
     }
 

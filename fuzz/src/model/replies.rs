@@ -51,6 +51,8 @@ impl Session {
             let text = format!("{message} answers {}", request.message);
             return Err(Violation::new(Invariant::Legal, text));
         }
+        self.served += u64::from(message["code"] != "rate_limited");
+        self.check_rate(cx)?;
         match kind {
             "subscribed" => self.subscribed(cx, &request, message),
             "resumed" => self.resumed(cx, &request, message),
@@ -156,6 +158,20 @@ impl Session {
         ))
     }
 
+    /// No more messages are taken than the rate allows since the peer asked for its session.
+    fn check_rate(&self, cx: &Context<'_>) -> Result<(), Violation> {
+        let limits = &cx.hub.config.limits;
+        let secs = cx.at.now.instant.since(self.since).as_secs() + 1;
+        let most = u64::from(limits.messages_burst) + u64::from(limits.messages_per_s) * secs;
+        if self.served <= most {
+            return Ok(());
+        }
+        Err(Violation::new(
+            Invariant::Bounded,
+            format!("{} messages were served, {most} at most", self.served),
+        ))
+    }
+
     fn subscribed(
         &mut self,
         cx: &mut Context<'_>,
@@ -183,6 +199,10 @@ impl Session {
             self.check_recent(cx, &definition, &request.message, message)?;
         }
         self.subscriptions.insert(id, Subscription { from: offset, definition });
+        if cx.hub.config.limits.subscriptions < self.subscriptions.len() {
+            let text = format!("{} subscriptions, the last by {message}", self.subscriptions.len());
+            return Err(Violation::new(Invariant::Bounded, text));
+        }
         if !std::mem::replace(&mut self.began, true) {
             self.lanes = PerLane::from_fn(|_| Lane { position: offset, ..Lane::default() });
             self.reign(cx.hub.end);

@@ -5,6 +5,7 @@
 //! or not at all.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -126,6 +127,10 @@ pub(super) struct Session {
     pub(super) opaque: bool,
     pub(super) requests: VecDeque<Request>,
     pub(super) welcomed: bool,
+    /// Messages of the peer that were answered, and not for being too many.
+    pub(super) served: u64,
+    /// How long after its hub began to drain it is good at least.
+    pub(super) stays: Duration,
     pub(super) closed: Option<u16>,
     /// The code of the peer's own Close frame, which the hub repeats.
     pub(super) echo: Option<u16>,
@@ -159,6 +164,8 @@ impl Session {
             opaque: false,
             requests: VecDeque::new(),
             welcomed: false,
+            served: 0,
+            stays: Duration::ZERO,
             closed: None,
             echo: None,
             beat: None,

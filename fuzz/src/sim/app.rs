@@ -103,7 +103,7 @@ impl App {
     }
 
     fn subscribe(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) {
-        let (wanted, events, filter) = wishes::subscription(draw, scene.settings.filters);
+        let (wanted, events, filter) = wishes::subscription(draw, scene.settings);
         if let Ok(subscription) = self.client.subscribe(&wanted) {
             scene.trace(format_args!("{:?} subscribes {subscription:?} {events} {filter}", self.id));
             scene.model.subscribing(self.id, subscription, &events, &filter);

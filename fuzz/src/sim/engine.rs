@@ -251,12 +251,13 @@ fn host_step(scene: &mut Scene<'_>, action: Action) {
             scene.end_life(host, last_words, Some(millis(back)));
         }
         Action::Drain(host) | Action::Halt(host) if host < scene.settings.hubs => {
+            let now = scene.hub_now(host);
             scene.with_life(host, |life, scene| {
                 let halt = matches!(action, Action::Halt(_));
                 if halt {
                     scene.model.stopping(life.id);
                 } else {
-                    scene.model.draining(life.id);
+                    scene.model.draining(now, life.id);
                 }
                 life.input(scene, if halt { Input::Stop } else { Input::Drain });
                 scene.turn_at(host, scene.now);

@@ -34,20 +34,23 @@ pub(crate) fn scenario(seed: u64, draw: &mut Draw<'_>, scale: Scale) -> Scenario
         users,
         population,
         faults,
-        network: network(draw),
+        network: network(draw, size.crowd),
         poll: poll_style(draw),
         log: LogProfile {
             hole_max: *draw.pick(&[0, 0, 1, 5, 1000]),
             retained: *draw.pick(&[0, 3, 50, 10_000, 10_000]),
             delay_max: *draw.pick(&[0, 0, 500, 20_000]),
         },
-        mix: mix(draw),
+        mix: if size.crowd { wishes::LASTING } else { mix(draw) },
         filters: *draw.pick(&[0, 300, 500, 1000]),
         padding: *draw.pick(&[0, 0, 50, 400, 3000]),
         length: size.length,
     };
     let mut steps = Steps { draw, settings: &settings, list: Vec::new() };
-    steps.everyone();
+    steps.everyone(&size);
+    if size.crowd {
+        steps.crowd();
+    }
     steps.load(&size);
     steps.faults(&size);
     let mut steps = steps.list;
@@ -65,6 +68,10 @@ struct Size {
     apps: (u64, u64),
     /// Readers and peers that speak by hand, at most; there is one publisher more.
     others: u64,
+    /// Subscriptions that an application begins with, at most.
+    subscriptions: u64,
+    /// Much at once on a slow way down: lanes compete for it.
+    crowd: bool,
     /// How often each fault that is a step strikes.
     strikes: u64,
 }
@@ -82,6 +89,8 @@ impl Size {
                     length: millis(draw.scaled(500, 90_000)),
                     apps: if fan_out { (30, 120) } else { (1, 6) },
                     others: 2,
+                    subscriptions: if draw.chance(30) { 60 } else { 3 },
+                    crowd: draw.chance(50),
                     strikes: if large { 8 } else { 3 },
                 }
             }
@@ -91,6 +100,8 @@ impl Size {
                 length: millis(draw.scaled(500, 20_000)),
                 apps: (1, 3),
                 others: 1,
+                subscriptions: 3,
+                crowd: false,
                 strikes: 2,
             },
             Scale::Long(length) => {
@@ -101,6 +112,8 @@ impl Size {
                     length,
                     apps: (1, 6),
                     others: 2,
+                    subscriptions: 3,
+                    crowd: false,
                     strikes: 1 + hours / 3,
                 }
             }
@@ -132,13 +145,13 @@ fn population(draw: &mut Draw<'_>, size: &Size) -> Population {
     Population { apps, readers, publishers, raws }
 }
 
-fn network(draw: &mut Draw<'_>) -> Network {
+fn network(draw: &mut Draw<'_>, crowd: bool) -> Network {
     let latency_min = draw.scaled(0, 20_000);
     Network {
         latency_min,
         latency_max: latency_min + draw.scaled(0, 150_000),
-        chunk: *draw.pick(&[128, 1_460, 1_460, 16_384, 65_536]),
-        send_buffer: *draw.pick(&[512, 4_096, 16_384, 65_536]),
+        chunk: if crowd { 128 } else { *draw.pick(&[128, 1_460, 1_460, 16_384, 65_536]) },
+        send_buffer: if crowd { 512 } else { *draw.pick(&[512, 4_096, 16_384, 65_536]) },
     }
 }
 
@@ -213,11 +226,11 @@ impl Steps<'_, '_, '_> {
     }
 
     /// Everyone comes, most at the beginning.
-    fn everyone(&mut self) {
+    fn everyone(&mut self, size: &Size) {
         let population = self.settings.population;
         let early = (self.length() / 4).max(1);
         for app in 0..population.apps {
-            for _ in 0..self.draw.range(1, 3) {
+            for _ in 0..self.draw.range(1, size.subscriptions) {
                 let at = if self.draw.chance(600) { 0 } else { self.draw.below(early) };
                 self.add(at, Action::Subscribe(app));
             }
@@ -227,6 +240,15 @@ impl Steps<'_, '_, '_> {
         for reader in 0..population.readers {
             let at = self.draw.below(early);
             self.add(at, Action::Read(reader));
+        }
+    }
+
+    /// Much is published at once.
+    fn crowd(&mut self) {
+        let at = self.any_time();
+        for _ in 0..self.draw.range(30, 200) {
+            let publisher = self.publisher();
+            self.add(at, Action::Publish(publisher));
         }
     }
 

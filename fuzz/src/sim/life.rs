@@ -261,6 +261,7 @@ impl Life {
             Output::Transmit(conn) => {
                 if let Some(id) = find(conn) {
                     scene.link(id).pending = true;
+                    scene.model.wants(id);
                     scene.want_write(id);
                 }
             }
@@ -296,7 +297,7 @@ impl Life {
             }
             Output::Append { request, record } => {
                 let now = scene.hub_now(self.host);
-                scene.model.appending(now, self.id, &record);
+                scene.model.appending(now, self.id, request, &record);
                 scene.append(self.host, self.id, request, record);
             }
             Output::Drained => self.drained = true,

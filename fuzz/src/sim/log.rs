@@ -250,6 +250,9 @@ impl Scene<'_> {
         let Some((asker, result)) = self.store.answers.remove(&number) else { return };
         self.with_life(asker.host, |life, scene| {
             if life.id == asker.hub {
+                if result.is_err() {
+                    scene.model.append_failed(life.id, asker.request);
+                }
                 life.input(scene, Input::AppendResult { request: asker.request, result });
                 scene.turn_at(asker.host, scene.now);
             }

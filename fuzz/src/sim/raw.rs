@@ -25,6 +25,8 @@ pub(crate) struct Raw {
     connection: Option<Connection>,
     /// What the next connections may claim to have.
     positions: Vec<Value>,
+    /// The first of its tokens, which may have been revoked since.
+    first_token: Option<String>,
     answers_ping: bool,
 }
 
@@ -45,6 +47,7 @@ impl Raw {
             draw,
             connection: None,
             positions: Vec::new(),
+            first_token: None,
             answers_ping: true,
         }
     }
@@ -105,7 +108,10 @@ impl Raw {
         }
     }
 
-    fn token(&self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) -> String {
+    fn token(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) -> String {
+        if let Some(first) = self.first_token.as_ref().filter(|_| draw.chance(200)) {
+            return first.clone();
+        }
         let wish = Wish {
             user: &self.user,
             grant: Grant::draw(draw),
@@ -113,7 +119,9 @@ impl Raw {
             issued_at: scene.true_now().unix.as_secs(),
             lasts: if draw.chance(200) { 5 } else { 3_600 },
         };
-        scene.tokens.sign(&mut scene.model, &wish)
+        let token = scene.tokens.sign(&mut scene.model, &wish);
+        self.first_token.get_or_insert_with(|| token.clone());
+        token
     }
 
     fn text(&mut self, text: &str) -> Vec<u8> {
@@ -166,17 +174,22 @@ impl Raw {
             2 => since["lanes"]["normal"] = draw.below(40).into(),
             _ => {}
         }
-        let subscriptions: Vec<Value> = (0..draw.range(0, 3))
-            .map(|number| {
-                let mut one = json!({"id": format!("s{number}"), "from": draw.below(30),
-                    "events": wishes::patterns(draw)});
-                let filter = wishes::filter(draw, scene.settings.filters);
-                if !filter.is_null() {
-                    one["filter"] = filter;
-                }
-                one
-            })
-            .collect();
+        let few = |draw: &mut Draw<'_>, number: u64| {
+            let mut one = json!({"id": format!("s{number}"), "from": draw.below(30),
+                "events": wishes::patterns(draw)});
+            let filter = wishes::filter(draw, scene.settings.filters);
+            if !filter.is_null() {
+                one["filter"] = filter;
+            }
+            one
+        };
+        // So many that each look at an event is dear, and match so rarely that a poll may find none.
+        let dear = |number: u64| json!({"id": format!("s{number}"), "from": 0, "events": ["user.login"], "filter": {"tags": "z"}});
+        let subscriptions: Vec<Value> = if draw.chance(150) {
+            (0..scene.settings.config.limits.subscriptions.min(100) as u64).map(dear).collect()
+        } else {
+            (0..draw.range(0, 3)).map(|number| few(draw, number)).collect()
+        };
         json!({"type": "resume", "id": "r", "since": since, "subscriptions": subscriptions})
     }
 
@@ -200,9 +213,9 @@ impl Raw {
     }
 
     /// More than is allowed.
-    fn flood(&mut self, scene: &Scene<'_>, draw: &mut Draw<'_>, frames: &mut Vec<Vec<u8>>) {
+    fn flood(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>, frames: &mut Vec<Vec<u8>>) {
         let limits = &scene.settings.config.limits;
-        match draw.below(4) {
+        match draw.below(5) {
             0 => {
                 let count = limits.messages_burst + limits.rate_faults_per_10s + 5;
                 for _ in 0..count.min(300) {
@@ -221,6 +234,20 @@ impl Raw {
                 let long = "x".repeat(limits.message_bytes.min(1 << 17));
                 let message = self.text(&json!({"type": "ping", "pad": long}).to_string());
                 frames.push(message);
+            }
+            3 => {
+                // As many and as long answers as can be had, of which it takes none.
+                for number in 0..(limits.messages_burst / 2).min(100) {
+                    let id = format!("r{number}");
+                    let wanted =
+                        json!({"type": "subscribe", "id": id, "events": ["*"], "recent": limits.recent});
+                    let wanted = self.text(&wanted.to_string());
+                    let unwanted = self.text(&json!({"type": "unsubscribe", "id": id}).to_string());
+                    frames.extend([wanted, unwanted]);
+                }
+                if let Some(connection) = self.connection.as_ref().filter(|one| one.handshake.is_none()) {
+                    scene.stall(connection.link, None);
+                }
             }
             _ => {
                 for _ in 0..draw.range(1, 50) {

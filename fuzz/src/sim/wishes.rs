@@ -16,6 +16,8 @@ const SERVICES: [&str; 2] = ["api", "db"];
 pub(crate) const KINDS: u16 = (1 << 14) - 1;
 /// Those that conflation may replace, and `critical`.
 pub(crate) const CONFLATED: u16 = 0b11_1100_0000_0001;
+/// Those of `high`, `normal` and `low` of which none replaces another.
+pub(crate) const LASTING: u16 = 0b10_1111_1100;
 
 /// An event that is valid, numbered `n`, of one of the kinds that `settings` allow. Without `id`.
 pub(crate) fn event(draw: &mut Draw<'_>, n: u64, settings: &Settings) -> Value {
@@ -144,16 +146,17 @@ pub(crate) fn filter(draw: &mut Draw<'_>, filters: u32) -> Value {
     filter
 }
 
-/// A subscription as a client machine takes it, with its patterns and filter as JSON.
-pub(crate) fn subscription(draw: &mut Draw<'_>, filters: u32) -> (Subscribe, Value, Value) {
+/// A subscription as a client machine takes it and its server does, with its patterns and filter as JSON.
+pub(crate) fn subscription(draw: &mut Draw<'_>, settings: &Settings) -> (Subscribe, Value, Value) {
     let texts = patterns(draw);
-    let filter = filter(draw, filters);
+    let filter = filter(draw, settings.filters);
     let parsed = texts.iter().map(|text| Pattern::parse(text).expect("the patterns above are patterns"));
+    let most = u16::try_from(settings.config.limits.recent).unwrap_or(u16::MAX);
     let recent = if draw.chance(250) { u16::try_from(draw.scaled(1, 200)).unwrap_or(1) } else { 0 };
     let wanted = Subscribe {
         events: Patterns::new(parsed.collect()),
         filter: (!filter.is_null()).then(|| filter.clone()),
-        recent,
+        recent: recent.min(most),
     };
     (wanted, texts.into(), filter)
 }
