@@ -71,6 +71,12 @@ impl Raw {
                 scene.count(Fault::Limits);
                 self.flood(scene, &mut draw, &mut frames);
             }
+            _ if draw.chance(100) => {
+                // First on its connection, as a resume must be.
+                self.connect(scene, &mut draw);
+                let message = self.text(&Self::dear_resume(scene).to_string());
+                frames.push(message);
+            }
             _ => {
                 for _ in 0..draw.range(1, 4) {
                     let message = self.message(scene, &mut draw, step.key).to_string();
@@ -109,7 +115,7 @@ impl Raw {
     }
 
     fn token(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>) -> String {
-        if let Some(first) = self.first_token.as_ref().filter(|_| draw.chance(200)) {
+        if let Some(first) = self.first_token.as_ref().filter(|_| draw.chance(300)) {
             return first.clone();
         }
         let wish = Wish {
@@ -161,6 +167,17 @@ impl Raw {
         }
     }
 
+    /// A resume from the beginning, of so many subscriptions that each look at an event is dear, and which match so
+    /// rarely that a poll may find none.
+    fn dear_resume(scene: &Scene<'_>) -> Value {
+        let one = |number: usize| json!({"id": format!("s{number}"), "from": 0, "events": ["project.status_changed"]});
+        let count = scene.settings.config.limits.subscriptions.min(100);
+        let subscriptions: Vec<Value> = (0..count).map(one).collect();
+        let lanes = json!({"critical": 0, "high": 0, "normal": 0, "low": 0});
+        json!({"type": "resume", "id": "r", "subscriptions": subscriptions,
+            "since": {"epoch": scene.store.epoch().as_str(), "lanes": lanes}})
+    }
+
     /// A resume from a position that is true, stale, forged or of another log.
     fn resume(&self, scene: &Scene<'_>, draw: &mut Draw<'_>) -> Value {
         let known = if self.positions.is_empty() { None } else { Some(draw.pick(&self.positions).clone()) };
@@ -174,22 +191,17 @@ impl Raw {
             2 => since["lanes"]["normal"] = draw.below(40).into(),
             _ => {}
         }
-        let few = |draw: &mut Draw<'_>, number: u64| {
-            let mut one = json!({"id": format!("s{number}"), "from": draw.below(30),
-                "events": wishes::patterns(draw)});
-            let filter = wishes::filter(draw, scene.settings.filters);
-            if !filter.is_null() {
-                one["filter"] = filter;
-            }
-            one
-        };
-        // So many that each look at an event is dear, and match so rarely that a poll may find none.
-        let dear = |number: u64| json!({"id": format!("s{number}"), "from": 0, "events": ["user.login"], "filter": {"tags": "z"}});
-        let subscriptions: Vec<Value> = if draw.chance(150) {
-            (0..scene.settings.config.limits.subscriptions.min(100) as u64).map(dear).collect()
-        } else {
-            (0..draw.range(0, 3)).map(|number| few(draw, number)).collect()
-        };
+        let subscriptions: Vec<Value> = (0..draw.range(0, 3))
+            .map(|number| {
+                let mut one = json!({"id": format!("s{number}"), "from": draw.below(30),
+                    "events": wishes::patterns(draw)});
+                let filter = wishes::filter(draw, scene.settings.filters);
+                if !filter.is_null() {
+                    one["filter"] = filter;
+                }
+                one
+            })
+            .collect();
         json!({"type": "resume", "id": "r", "since": since, "subscriptions": subscriptions})
     }
 
@@ -215,7 +227,7 @@ impl Raw {
     /// More than is allowed.
     fn flood(&mut self, scene: &mut Scene<'_>, draw: &mut Draw<'_>, frames: &mut Vec<Vec<u8>>) {
         let limits = &scene.settings.config.limits;
-        match draw.below(5) {
+        match draw.below(6) {
             0 => {
                 let count = limits.messages_burst + limits.rate_faults_per_10s + 5;
                 for _ in 0..count.min(300) {
@@ -235,7 +247,7 @@ impl Raw {
                 let message = self.text(&json!({"type": "ping", "pad": long}).to_string());
                 frames.push(message);
             }
-            3 => {
+            3 | 4 => {
                 // As many and as long answers as can be had, of which it takes none.
                 for number in 0..(limits.messages_burst / 2).min(100) {
                     let id = format!("r{number}");

@@ -91,8 +91,8 @@ fn bounds(config: &mut Config, draw: &mut Draw<'_>) {
     let limits = &mut config.limits;
     limits.lane_queue = *draw.pick(&[1, 2, 3, 4, 8, 16, 256]);
     limits.event_bytes = *draw.pick(&[4 * 1024, 64 * 1024]);
-    limits.subscriptions = *draw.pick(&[2, 8, 128]);
-    limits.subscriptions_bytes = *draw.pick(&[512, 4 * 1024, 48 * 1024]);
+    limits.subscriptions = *draw.pick(&[2, 8, 128, 128]);
+    limits.subscriptions_bytes = *draw.pick(&[512, 4 * 1024, 48 * 1024, 48 * 1024]);
     limits.message_bytes = limits.event_bytes.max(limits.subscriptions_bytes) + 2 * 1024;
     limits.unsent_bytes = *draw.pick(&[1024, 4 * 1024, 256 * 1024]);
     limits.recent = *draw.pick(&[0, 3, 200]);
@@ -142,6 +142,11 @@ fn together(population: Population) -> usize {
 fn counts(config: &mut Config, draw: &mut Draw<'_>, population: Population, faults: &PerFault<u32>) {
     if faults.of(Fault::Limits) == 0 {
         return;
+    }
+    // Answers so long, and so many of them at once, that they are more than may wait.
+    if draw.chance(300) {
+        (config.limits.recent, config.limits.recent_bytes) = (200, 256 * 1024);
+        config.limits.messages_burst = 200;
     }
     let lasting = usize::from(population.apps) + usize::from(population.readers);
     let others = usize::from(population.publishers) + 3;
