@@ -89,10 +89,9 @@ impl State {
         self.busy.iter().map(|lane| &self.lanes[lane as usize].queue)
     }
 
-    /// Whether it may be held by several. What catches up or is partly sent is one connection's own, and a long
-    /// queue costs more to copy than it saves.
+    /// Whether several may hold it: a long queue costs more to copy than it saves.
     fn is_common(&self) -> bool {
-        self.in_flight.is_none() && !self.is_behind() && self.queues().all(Queue::is_short)
+        self.queues().all(Queue::is_short)
     }
 }
 
@@ -160,7 +159,8 @@ impl States {
         true
     }
 
-    /// Remembers that an event led from one state to another, for those who may follow.
+    /// Remembers that an event led from one state to another, for those who may follow. Only to a state that is new
+    /// or a copy: so nothing that catches up or is partly sent, which is one connection's own, is ever held by several.
     pub(super) fn led(&mut self, from: LanesId, lane: Priority, seq: u64, to: LanesId) {
         let Some(state) = self.get(to).filter(|state| from != to && state.is_common()) else { return };
         let step = Some(Step { lane, seq, to, version: state.version });
