@@ -257,7 +257,7 @@ impl Raw {
                     let unwanted = self.text(&json!({"type": "unsubscribe", "id": id}).to_string());
                     frames.extend([wanted, unwanted]);
                 }
-                if let Some(connection) = self.connection.as_ref().filter(|one| one.handshake.is_none()) {
+                if let Some(connection) = self.connection.as_ref().filter(|one| one.websocket.is_open()) {
                     scene.stall(connection.link, None);
                 }
             }
