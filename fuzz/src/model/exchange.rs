@@ -43,6 +43,8 @@ enum What {
 struct Asked {
     who: Option<Asker>,
     what: What,
+    /// The page that asks, where one does, may do so.
+    admitted: bool,
     /// The log's end when it came.
     end: u64,
 }
@@ -56,6 +58,7 @@ impl Exchange {
     pub(super) fn ask(&mut self, cx: &mut Hearing<'_>, head: &str, body: &[u8]) {
         let Hearing { at, hub, tokens, ledger } = cx;
         let who = asker(hub, tokens, head);
+        let admitted = is_admitted(hub, head);
         let mut words = head.split(' ');
         let method = words.next().unwrap_or("");
         let path = words.next().and_then(|target| target.split('?').next()).unwrap_or("");
@@ -69,7 +72,7 @@ impl Exchange {
             }
             ("GET", "/v1/events") => page(hub, head),
             ("DELETE", "/v1/connections") => {
-                let admin = who.as_ref().is_some_and(|who| who.grants.is_admin());
+                let admin = admitted && who.as_ref().is_some_and(|who| who.grants.is_admin());
                 What::Admin(admin.then(|| {
                     let named = |name| decode::parameter(head, name).map(decode::decoded);
                     // What waits behind another request may be done by another clock.
@@ -83,7 +86,7 @@ impl Exchange {
             ("GET", "/v1/connections" | "/v1/stats") => What::Admin(None),
             _ => What::Other,
         };
-        self.0.push_back(Asked { who, what, end: hub.end });
+        self.0.push_back(Asked { who, what, admitted, end: hub.end });
     }
 
     /// The connection is over: what was asked is done by now, or never is.
@@ -106,6 +109,14 @@ impl Exchange {
             return if status < 400 { illegal(format!("an answer to nothing: {head}")) } else { Ok(()) };
         };
         asked.done(cx.at, cx.hub);
+        if !asked.admitted {
+            let answered = status < 400;
+            return if answered {
+                illegal(format!("a forbidden origin was answered: {head}"))
+            } else {
+                Ok(())
+            };
+        }
         if let What::Admin(Some(place)) = asked.what
             && status == 200
         {
@@ -143,9 +154,13 @@ impl Asked {
         if status == 401 && good {
             return Err(Violation::new(Invariant::Legal, "a good token or key was refused".to_owned()));
         }
+        let admin = self.who.as_ref().is_some_and(|who| who.grants.is_admin());
+        if status == 403 && admin && matches!(self.what, What::Admin(_)) {
+            return Err(Violation::new(Invariant::Legal, "an administrator was refused".to_owned()));
+        }
         let may = match &self.what {
             What::Other => true,
-            What::Admin(_) => self.who.as_ref().is_some_and(|who| who.grants.is_admin()),
+            What::Admin(_) => admin,
             What::Publish(_) | What::Page { .. } => self.who.is_some(),
         };
         if status == 200 && !may {
@@ -267,6 +282,16 @@ fn asker(hub: &HubModel, tokens: &Tokens, head: &str) -> Option<Asker> {
     }
     let pass = tokens.pass(presented, &hub.config)?;
     Some(Asker { name: pass.user.clone(), grants: pass.grants.clone(), pass: Some(pass) })
+}
+
+/// Whether the origin that a head names may ask; what names none is no browser (PROTOCOL §2).
+fn is_admitted(hub: &HubModel, head: &str) -> bool {
+    let Some(origin) = decode::field(head, "origin") else { return true };
+    let listed = &hub.config.origins;
+    if listed.is_empty() {
+        return origin.split_once("://").map(|(_, host)| host) == decode::field(head, "host");
+    }
+    listed.iter().any(|listed| listed.to_string() == origin)
 }
 
 fn page(hub: &HubModel, head: &str) -> What {
