@@ -83,8 +83,8 @@ pub(super) struct HubModel {
     pub(super) fresh: BTreeMap<Key, Fresh>,
     /// What the log has neither taken nor refused of it, and since when.
     pending: BTreeMap<Key, (RequestId, Instant)>,
-    /// When it asked, each time.
-    asked: Vec<Instant>,
+    /// Whenever an event may have taken a place in its table: asked for, or handed over.
+    placed: Vec<Instant>,
     pub(super) links: BTreeSet<LinkId>,
     pub(super) counts: Counts,
     /// The most by which its timers were ever called late.
@@ -115,7 +115,7 @@ impl HubModel {
             blind: false,
             fresh: BTreeMap::new(),
             pending: BTreeMap::new(),
-            asked: Vec::new(),
+            placed: Vec::new(),
             links: BTreeSet::new(),
             counts: Counts::default(),
             lateness: Duration::ZERO,
@@ -140,6 +140,7 @@ impl HubModel {
         // It is known from when it was asked for on.
         let since = self.fresh.get(&key).and_then(|fresh| fresh.at).unwrap_or(now);
         self.pending.remove(&key);
+        self.placed.push(now);
         self.seen.insert(key, (event.offset, since));
     }
 
@@ -148,7 +149,7 @@ impl HubModel {
         let result = self.check_new(&key, now);
         self.pending.insert(key.clone(), (request, now));
         self.fresh.entry(key).or_default().asked(now);
-        self.asked.push(now);
+        self.placed.push(now);
         result
     }
 
@@ -166,9 +167,8 @@ impl HubModel {
         let known = known.filter(|(_, at)| **at < now && now.since(**at) < window);
         let Some((offset, at)) = known else { return Ok(()) };
         // The hub may forget early only where its table is full; what the log did not take has its place there too.
-        let recent = self.seen.values().filter(|(_, at)| now.since(*at) < window).count();
-        let asked = self.asked.iter().rev().take_while(|at| now.since(**at) < window).count();
-        if self.config.dedup.entries <= recent + asked {
+        let placed = self.placed.iter().rev().take_while(|at| now.since(**at) < window).count();
+        if self.config.dedup.entries <= placed {
             return Ok(());
         }
         let text = format!("{key:?} is known since {at:?}, logged at {offset:?}, and is published again");
