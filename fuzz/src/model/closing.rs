@@ -63,8 +63,8 @@ pub(super) struct PeerSeen {
     pub(super) corrupted: bool,
     /// For how long it has been silent.
     pub(super) silent: Duration,
-    /// When it last took of a backlog.
-    pub(super) took: Instant,
+    /// For how long it has taken nothing of a backlog.
+    pub(super) untaken: Duration,
 }
 
 /// Whether a session was closed with the right code, at the right time.
@@ -102,8 +102,8 @@ pub(super) fn check_close(
         4408 if peer.silent < timeout => {
             wrong(Invariant::Alive, format!("for a peer silent for only {:?}", peer.silent))
         }
-        4408 if cx.at.now.instant.since(peer.took) < timeout => {
-            wrong(Invariant::Alive, format!("for a peer that takes its backlog, last at {:?}", peer.took))
+        4408 if peer.untaken < timeout => {
+            wrong(Invariant::Alive, format!("for a peer that took of its backlog {:?} ago", peer.untaken))
         }
         1012 if hub.draining.is_some_and(|since| cx.at.now.instant.since(since) < session.stays) => {
             wrong(Invariant::Punctual, format!("before {:?} of draining", session.stays))

@@ -181,6 +181,14 @@ impl Link {
         self.blocked = blocked;
     }
 
+    /// The hub gives up its silent peer. What the peer says until it is told so comes too late.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        let seen = [silence(now, self.heard, self.heard_before), now.since(self.took)];
+        if let Some(session) = self.session_mut() {
+            session.given_up = Some(seen);
+        }
+    }
+
     /// What a peer says that the hub does not read is not silence.
     pub(super) fn pause(&mut self, now: Instant, paused: bool) {
         (self.paused, self.heard) = (paused, now);
@@ -363,10 +371,10 @@ impl Link {
                 if session.echo == Some(code) {
                     return Ok(());
                 }
-                // What is heard in the moment of a close may have come after it was decided.
-                let heard = if heard == cx.at.now.instant { self.heard_before } else { heard };
-                let silent = cx.at.now.instant.since(heard);
-                return check_close(session, cx, code, PeerSeen { rogue, corrupted, silent, took });
+                let now = cx.at.now.instant;
+                let seen = [silence(now, heard, self.heard_before), now.since(took)];
+                let [silent, untaken] = session.given_up.unwrap_or(seen);
+                return check_close(session, cx, code, PeerSeen { rogue, corrupted, silent, untaken });
             }
             10 => {
                 let front = session.requests.front().map(|request| request.message["type"] == "ping frame");
@@ -471,4 +479,9 @@ fn welcome(session: &mut Session, cx: &Context<'_>, message: &Value) -> Result<(
         && message["heartbeat"]["timeout"] == heartbeat.timeout_ms
         && number(message, "offset")? <= cx.hub.end;
     if right { Ok(()) } else { illegal("a wrong welcome") }
+}
+
+/// For how long a peer was silent that is closed. What is heard in that moment may have come after it was decided.
+fn silence(now: Instant, heard: Instant, before: Instant) -> Duration {
+    now.since(if heard == now { before } else { heard })
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidings_core::client::{ClientOutput, ClientState, SubscriptionId};
 use tidings_core::history::Record;
-use tidings_core::{Config, Epoch, Hub, Now, Offset, RequestId};
+use tidings_core::{Config, Epoch, Hub, Note, Now, Offset, RequestId};
 
 use app::App;
 use hub::HubModel;
@@ -379,6 +379,16 @@ impl Model {
     pub fn paused(&mut self, now: Now, link: LinkId, paused: bool) {
         if let Some(link) = self.links.get_mut(&link) {
             link.pause(now.instant, paused);
+        }
+    }
+
+    /// A hub says what happened on a connection.
+    pub fn noted(&mut self, now: Now, hub: HubId, note: &Note) {
+        let Note::Ended { connection, code: Some(4408) } = note else { return };
+        let is_it = |session: &session::Session| session.name.as_deref() == Some(&**connection);
+        let of_hub = self.links.values_mut().filter(|link| link.hub == hub);
+        for link in of_hub.filter(|link| link.session().is_some_and(is_it)) {
+            link.give_up(now.instant);
         }
     }
 

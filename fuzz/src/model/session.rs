@@ -134,6 +134,8 @@ pub(super) struct Session {
     pub(super) closed: Option<u16>,
     /// The code of the peer's own Close frame, which the hub repeats.
     pub(super) echo: Option<u16>,
+    /// The hub has given up its silent peer: for how long it had said nothing then, and taken nothing.
+    pub(super) given_up: Option<[Duration; 2]>,
     /// When the last heartbeat came, where nothing has held it or the next one up.
     pub(super) beat: Option<Instant>,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
@@ -168,6 +170,7 @@ impl Session {
             stays: Duration::ZERO,
             closed: None,
             echo: None,
+            given_up: None,
             beat: None,
             subscriptions: BTreeMap::new(),
             ending: Vec::new(),

@@ -302,7 +302,10 @@ impl Life {
             }
             Output::Drained => self.drained = true,
             Output::Published { .. } => {}
-            Output::Note(note) => scene.trace(format_args!("{:?} notes {note:?}", self.id)),
+            Output::Note(note) => {
+                scene.trace(format_args!("{:?} notes {note:?}", self.id));
+                scene.model.noted(scene.hub_now(self.host), self.id, &note);
+            }
         }
     }
 
