@@ -58,13 +58,13 @@ impl App {
     pub(super) fn enter(&mut self, life: usize) {
         if self.life != Some(life) {
             self.life = Some(life);
+            self.reigns.clear();
             self.begin_anew();
         }
     }
 
     /// What was told before says nothing of what is told from here on.
     fn begin_anew(&mut self) {
-        self.reigns.clear();
         self.gaps.clear();
         self.got.clear();
         for subscription in self.subscriptions.values_mut() {

@@ -16,7 +16,7 @@ pub(crate) const SECRETS: [&str; 2] =
 pub(crate) const API_KEYS: [(&str, &str); 2] =
     [("backend", "an-api-key-of-full-trust"), ("metrics", "an-api-key-for-metrics-only")];
 
-/// Origins of pages: the first may be allowed, the second is the server's own, the others never are.
+/// Origins of pages: the first may be allowed, else the second is, which is the server's own; the others never are.
 pub(crate) const ORIGINS: [&str; 4] =
     ["https://panel.example", "http://sim", "https://elsewhere.example", "null"];
 
