@@ -183,7 +183,8 @@ impl Link {
 
     /// The hub gives up its silent peer. What the peer says until it is told so comes too late.
     pub(super) fn give_up(&mut self, now: Instant) {
-        let seen = [silence(now, self.heard, self.heard_before), now.since(self.took)];
+        let silent = silence(now, self.heard, self.heard_before);
+        let seen = [if self.paused { Duration::ZERO } else { silent }, now.since(self.took)];
         if let Some(session) = self.session_mut() {
             session.given_up = Some(seen);
         }
