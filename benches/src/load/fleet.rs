@@ -1,5 +1,5 @@
 //! The connections of a run on one poll: they open in waves, are read when there is something, and every
-//! event they get is counted.
+//! event they get is given to whoever counts.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use memchr::memmem::Finder;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 use tidings_core::wire::client::pong_into;
 
 use crate::LoadError;
 use crate::dialect::{DIGITS, Dialect, MARK, Role};
 use crate::frames::{Frames, Received};
+use crate::http::Responses;
 use crate::process::would_block;
 use crate::scenario::Run;
 
@@ -21,17 +23,38 @@ const OPENING_MAX: usize = 100;
 /// How long all of them may take to open.
 const PATIENCE: Duration = Duration::from_secs(120);
 const MASK: [u8; 4] = [1, 2, 3, 4];
+/// The kernel's buffer of a connection that stalls, so that what it does not read is soon the server's to hold.
+const STALLED_BUFFER: usize = 64 << 10;
 
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
     role: Role,
-    /// The answer to the upgrade, until it is whole.
-    head: Option<Vec<u8>>,
+    speech: Speech,
     ready: bool,
-    frames: Frames,
     unsent: Vec<u8>,
+    /// Not read for a while.
+    held: bool,
     closed: bool,
+}
+
+/// What is expected from the server.
+#[derive(Debug)]
+enum Speech {
+    /// The answer to the upgrade, of which so much has come.
+    Upgrading(Vec<u8>),
+    WebSocket(Frames),
+    /// Answers to a publisher's requests.
+    Http(Responses),
+}
+
+/// Whoever reads a connection: what it needs to know, and to whom events are given.
+struct Reader<'r, F> {
+    dialect: &'r dyn Dialect,
+    hello: &'r dyn Fn(Role) -> Vec<u8>,
+    mark: &'r Finder<'static>,
+    greeting: &'r mut Vec<u8>,
+    delivered: F,
 }
 
 /// What a read gave.
@@ -51,8 +74,13 @@ pub(crate) struct Fleet<'a> {
     events: Events,
     connections: Vec<Connection>,
     ready: usize,
+    /// Connections that are to be read though nothing was heard of them.
+    woken: Vec<usize>,
     buffer: Vec<u8>,
     mark: Finder<'static>,
+    /// What subscribers say first, where it is not what the dialect has them say.
+    hello: Option<Vec<u8>>,
+    greeting: Vec<u8>,
 }
 
 impl<'a> Fleet<'a> {
@@ -69,13 +97,20 @@ impl<'a> Fleet<'a> {
             events: Events::with_capacity(4096),
             connections: Vec::new(),
             ready: 0,
+            woken: Vec::new(),
             buffer: vec![0; 1 << 20],
             mark: Finder::new(MARK),
+            hello: None,
+            greeting: Vec::new(),
         })
     }
 
     /// Opens connections until there are `subscribers` besides the publisher, and all are ready.
-    pub(crate) fn open(&mut self, subscribers: usize) -> Result<(), LoadError> {
+    pub(crate) fn open(
+        &mut self,
+        subscribers: usize,
+        mut delivered: impl FnMut(Delivered),
+    ) -> Result<(), LoadError> {
         let until = Instant::now() + PATIENCE;
         while self.ready < subscribers + 1 {
             if until < Instant::now() || self.connections.iter().any(|connection| connection.closed) {
@@ -89,7 +124,7 @@ impl<'a> Fleet<'a> {
             {
                 self.connect().map_err(LoadError::system("connecting"))?;
             }
-            self.turn(Some(Duration::from_millis(100)), |_| {})?;
+            self.turn(Some(Duration::from_millis(100)), &mut delivered)?;
         }
         Ok(())
     }
@@ -101,25 +136,26 @@ impl<'a> Fleet<'a> {
             let stream = std::net::TcpStream::connect(self.address)?;
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
+            if index.checked_sub(1).is_some_and(|number| self.run.stalls(number)) {
+                setsockopt(&stream, RcvBuf, &STALLED_BUFFER)?;
+            }
             stream
         });
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            self.dialect.target(role),
-            self.address
-        );
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        let mut connection = Connection {
-            stream,
-            role,
-            head: Some(Vec::new()),
-            ready: false,
-            frames: Frames::default(),
-            unsent: Vec::new(),
-            closed: false,
-        };
-        connection.send(request.as_bytes());
+        let http = role == Role::Publisher && self.dialect.publishes_over_http();
+        let speech = if http { Speech::Http(Responses::default()) } else { Speech::Upgrading(Vec::new()) };
+        let mut connection =
+            Connection { stream, role, speech, ready: http, unsent: Vec::new(), held: false, closed: false };
+        self.ready += usize::from(http);
+        if !http {
+            let request = format!(
+                "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                self.dialect.target(role),
+                self.address
+            );
+            connection.send(request.as_bytes());
+        }
         self.connections.push(connection);
         Ok(())
     }
@@ -128,30 +164,60 @@ impl<'a> Fleet<'a> {
     pub(crate) fn turn(
         &mut self,
         wait: Option<Duration>,
-        mut delivered: impl FnMut(Delivered),
+        delivered: impl FnMut(Delivered),
     ) -> Result<(), LoadError> {
+        let wait = if self.woken.is_empty() { wait } else { Some(Duration::ZERO) };
         match self.poll.poll(&mut self.events, wait) {
             Err(error) if !would_block(&error) => return Err(LoadError::system("polling")(error)),
             _ => {}
         }
+        let Self { dialect, run, connections, ready, buffer, mark, hello, greeting, .. } = self;
+        let given = hello.as_deref();
+        let hello = |role| match given {
+            Some(hello) if role != Role::Publisher => hello.to_vec(),
+            _ => dialect.hello(run, role),
+        };
+        let mut reader = Reader { dialect: *dialect, hello: &hello, mark, greeting, delivered };
+        let mut read = |connection: &mut Connection| {
+            let was_ready = connection.ready;
+            connection.read(buffer, &mut reader);
+            *ready += usize::from(connection.ready && !was_ready);
+        };
         for event in &self.events {
-            let Token(index) = event.token();
-            let connection = &mut self.connections[index];
+            let connection = &mut connections[event.token().0];
             if event.is_writable() {
                 connection.flush();
             }
-            if event.is_readable() {
-                let was_ready = connection.ready;
-                connection.read(&mut self.buffer, self.dialect, self.run, &self.mark, &mut delivered);
-                self.ready += usize::from(connection.ready && !was_ready);
+            if event.is_readable() && !connection.held {
+                read(connection);
             }
         }
+        self.woken.drain(..).for_each(|index| read(&mut connections[index]));
         Ok(())
     }
 
     /// Sends bytes over the publisher's connection.
     pub(crate) fn publish(&mut self, bytes: &[u8]) {
         self.connections[0].send(bytes);
+    }
+
+    /// Has the subscribers that are yet to come say this first.
+    pub(crate) fn say(&mut self, hello: Vec<u8>) {
+        self.hello = Some(hello);
+    }
+
+    /// The message with which the publisher became ready.
+    pub(crate) fn greeting(&self) -> &[u8] {
+        &self.greeting
+    }
+
+    /// Stops to read a subscriber's connection, or reads on.
+    pub(crate) fn hold(&mut self, subscriber: usize, held: bool) {
+        let index = subscriber + 1;
+        self.connections[index].held = held;
+        if !held {
+            self.woken.push(index);
+        }
     }
 
     /// Connections that the server has ended.
@@ -176,34 +242,15 @@ impl Connection {
         }
     }
 
-    fn read(
-        &mut self,
-        buffer: &mut [u8],
-        dialect: &dyn Dialect,
-        run: &Run,
-        mark: &Finder<'_>,
-        delivered: &mut impl FnMut(Delivered),
-    ) {
+    fn read(&mut self, buffer: &mut [u8], reader: &mut Reader<'_, impl FnMut(Delivered)>) {
         loop {
             let count = match self.stream.read(buffer) {
                 Ok(0) => return self.closed = true,
                 Ok(count) => count,
                 Err(error) => return self.closed |= !would_block(&error),
             };
-            let bytes = self.upgrade(&buffer[..count], dialect, run);
-            let mut answer = Vec::new();
-            let Self { role, ready, closed, frames, .. } = self;
-            frames.read(bytes.as_deref().unwrap_or(&buffer[..count]), |received| match received {
-                Received::Message(message) => {
-                    *ready = *ready || dialect.is_ready(*role, message);
-                    if let Role::Subscriber(connection) = *role {
-                        let mut numbers = numbers(message, mark);
-                        numbers.by_ref().for_each(|number| delivered(Delivered { connection, number }));
-                    }
-                }
-                Received::Ping(payload) => pong_into(&mut answer, MASK, payload),
-                Received::Close(_) => *closed = true,
-            });
+            let rest = self.upgrade(&buffer[..count], reader);
+            let answer = self.hear(rest.as_deref().unwrap_or(&buffer[..count]), reader);
             if !answer.is_empty() {
                 self.send(&answer);
             }
@@ -214,15 +261,48 @@ impl Connection {
         }
     }
 
+    /// Takes what the server says, and gives what it is to be answered.
+    fn hear(&mut self, bytes: &[u8], reader: &mut Reader<'_, impl FnMut(Delivered)>) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let Self { role, speech, ready, closed, .. } = self;
+        let frames = match speech {
+            Speech::WebSocket(frames) => frames,
+            Speech::Http(responses) => {
+                responses.read(bytes, |status| *closed |= !(200..300).contains(&status));
+                return answer;
+            }
+            Speech::Upgrading(_) => return answer,
+        };
+        frames.read(bytes, |received| match received {
+            Received::Message(message) => {
+                if !*ready && reader.dialect.is_ready(*role, message) {
+                    *ready = true;
+                    if *role == Role::Publisher {
+                        *reader.greeting = message.to_vec();
+                    }
+                }
+                reader.dialect.answer(&mut answer, *role, message);
+                if let Role::Subscriber(connection) = *role {
+                    numbers(message, reader.mark)
+                        .for_each(|number| (reader.delivered)(Delivered { connection, number }));
+                }
+            }
+            Received::Ping(payload) => pong_into(&mut answer, MASK, payload),
+            Received::Close(_) => *closed = true,
+        });
+        answer
+    }
+
     /// Reads the answer to the upgrade, and gives what stands behind it; nothing where it was read before.
-    fn upgrade(&mut self, bytes: &[u8], dialect: &dyn Dialect, run: &Run) -> Option<Vec<u8>> {
-        let head = self.head.as_mut()?;
+    fn upgrade<F>(&mut self, bytes: &[u8], reader: &Reader<'_, F>) -> Option<Vec<u8>> {
+        let Speech::Upgrading(head) = &mut self.speech else { return None };
         head.extend_from_slice(bytes);
         let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else { return Some(Vec::new()) };
         let rest = head.split_off(end + 4);
         self.closed |= !head.starts_with(b"HTTP/1.1 101 ");
-        self.head = None;
-        let hello = dialect.hello(run, self.role);
+        self.speech = Speech::WebSocket(Frames::default());
+        self.ready = reader.dialect.is_ready(self.role, b"");
+        let hello = (reader.hello)(self.role);
         self.send(&hello);
         Some(rest)
     }

@@ -6,23 +6,32 @@
 mod dialect;
 mod fleet;
 mod frames;
+mod http;
 mod limit;
+mod load;
 mod pace;
 mod process;
+mod publish;
+mod quiet;
 mod report;
 mod run;
 mod scenario;
+mod stall;
+mod storm;
+mod trace;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 use thiserror::Error;
 
 use dialect::PeerName;
 use limit::Gather;
-use scenario::Scenario;
+use scenario::{Run, Scenario};
 
 /// Why nothing could be measured.
 #[derive(Debug, Error)]
@@ -65,29 +74,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measures the runs of scenarios.
-    Run {
-        /// Scenario files.
-        #[arg(required = true)]
-        scenarios: Vec<PathBuf>,
-        /// Servers to measure, in turn.
-        #[arg(long, value_enum, value_delimiter = ',', default_value = "tidings,limit-a,limit-b")]
-        peers: Vec<PeerName>,
-        /// How often every run is measured.
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-        /// Only the run of this name.
-        #[arg(long, default_value = "")]
-        only: String,
-        /// Processor of the server; the load takes the next.
-        #[arg(long, default_value_t = 0)]
-        processor: usize,
-        /// The binary `tidings`; by default the one beside this.
-        #[arg(long)]
-        tidings: Option<PathBuf>,
-        /// Runs the server under this command, as in `--under "perf record -g -o out"`.
-        #[arg(long, default_value = "")]
-        under: String,
-    },
+    Run(Orders),
     /// A bare loop that hands every message to every connection: what the kernel alone costs.
     Limit {
         /// The port to listen on, at loopback.
@@ -97,6 +84,40 @@ enum Command {
         #[arg(long, value_enum)]
         gather: Gather,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Orders {
+    /// Scenario files.
+    #[arg(required = true)]
+    scenarios: Vec<PathBuf>,
+    /// Servers to measure, in turn.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "tidings,limit-a,limit-b")]
+    peers: Vec<PeerName>,
+    /// How often every run is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Only the run of this name.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Processor of the server; the load takes the next.
+    #[arg(long, default_value_t = 0)]
+    processor: usize,
+    /// The binary `tidings`; by default the one beside this.
+    #[arg(long)]
+    tidings: Option<PathBuf>,
+    /// The scripts of peers that are libraries.
+    #[arg(long, default_value = "benches/peers")]
+    peers_folder: PathBuf,
+    /// Runs the server under this command, as in `--under "perf record -g -o out"`.
+    #[arg(long, default_value = "")]
+    under: String,
+    /// Seconds to wait before each run until nobody else has the machine.
+    #[arg(long, default_value_t = 0.0)]
+    patience: f64,
+    /// A second for each run instead of what the scenario says: to see that it works.
+    #[arg(long)]
+    short: bool,
 }
 
 fn main() -> ExitCode {
@@ -112,26 +133,53 @@ fn main() -> ExitCode {
 fn act(command: Command) -> Result<(), LoadError> {
     match command {
         Command::Limit { port, gather } => limit::serve(port, gather),
-        Command::Run { scenarios, peers, rounds, only, processor, tidings, under } => {
-            let place = process::Place { processor, tidings, under };
-            process::prepare(&place)?;
-            let runs: Vec<_> = scenarios
-                .iter()
-                .map(|path| Scenario::read(path))
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .flat_map(Scenario::runs)
-                .filter(|run| only.is_empty() || run.name == only)
-                .collect();
-            for round in 1..=rounds {
-                for (run, peer) in runs.iter().flat_map(|run| peers.iter().map(move |peer| (run, *peer))) {
-                    let result = run::measure(run, peer, round, &place)?;
-                    let line =
-                        serde_json::to_string(&result).map_err(|error| LoadError::Peer(error.to_string()))?;
-                    writeln!(io::stdout(), "{line}").map_err(LoadError::system("standard output"))?;
-                }
+        Command::Run(orders) => run_all(&orders),
+    }
+}
+
+/// A peer that fails costs its run and nothing else; that any has failed is said in the end.
+fn run_all(orders: &Orders) -> Result<(), LoadError> {
+    let Orders { processor, tidings, peers_folder, under, .. } = orders;
+    let place = process::Place {
+        processor: *processor,
+        tidings: tidings.clone(),
+        peers: peers_folder.clone(),
+        under: under.clone(),
+    };
+    process::prepare(&place)?;
+    let runs = orders.runs()?;
+    let mut failed = 0;
+    for round in 1..=orders.rounds {
+        for (run, peer) in runs.iter().flat_map(|run| orders.peers.iter().map(move |peer| (run, *peer))) {
+            if !run.peers.is_empty() && !run.peers.contains(&peer) {
+                continue;
             }
-            Ok(())
+            quiet::wait(Duration::from_secs_f64(orders.patience));
+            let line = match run::measure(run, peer, round, &place) {
+                Ok(report) => serde_json::to_string(&report),
+                Err(error) => {
+                    failed += 1;
+                    eprintln!("{} of {}: {error}", run.name, peer.as_str());
+                    let (peer, name, error) = (peer.as_str(), &run.name, error.to_string());
+                    Ok(json!({"peer": peer, "round": round, "name": name, "error": error}).to_string())
+                }
+            };
+            let line = line.map_err(|error| LoadError::Peer(error.to_string()))?;
+            writeln!(io::stdout(), "{line}").map_err(LoadError::system("standard output"))?;
         }
+    }
+    if failed == 0 { Ok(()) } else { Err(LoadError::Peer(format!("{failed} runs failed"))) }
+}
+
+impl Orders {
+    fn runs(&self) -> Result<Vec<Run>, LoadError> {
+        let scenarios: Vec<_> =
+            self.scenarios.iter().map(|path| Scenario::read(path)).collect::<Result<_, _>>()?;
+        Ok(scenarios
+            .into_iter()
+            .flat_map(Scenario::runs)
+            .filter(|run| self.only.is_empty() || run.name == self.only)
+            .map(|run| if self.short { run.short() } else { run })
+            .collect())
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,16 +24,27 @@ pub(crate) struct Place {
     pub(crate) processor: usize,
     /// The binary `tidings`.
     pub(crate) tidings: Option<PathBuf>,
+    /// The scripts of peers that are libraries.
+    pub(crate) peers: PathBuf,
     /// A command that servers run under.
     pub(crate) under: String,
 }
 
+impl Place {
+    /// Where the files that a server is configured with are written.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("tidings-load-{}", process::id())).join(name)
+    }
+}
+
 /// How a server is started.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// A file that it reads.
+    pub(crate) file: Option<(PathBuf, String)>,
 }
 
 /// A binary in the folder of this one.
@@ -44,14 +55,20 @@ pub(crate) fn beside(name: &str) -> PathBuf {
 /// Pins this process, and lets it have as many sockets as a scenario asks for.
 pub(crate) fn prepare(place: &Place) -> Result<(), LoadError> {
     rlimit::increase_nofile_limit(u64::MAX).map_err(LoadError::system("the limit of open files"))?;
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    pin(Pid::this(), (place.processor + 1) % processors.max(place.processor + 1))
+    pin((place.processor + 1) % processors().max(place.processor + 1))
 }
 
-fn pin(process: Pid, processor: usize) -> Result<(), LoadError> {
+/// Processors of the machine, whatever this process is pinned to.
+pub(crate) fn processors() -> usize {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let each = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "));
+    each.count().max(1)
+}
+
+fn pin(processor: usize) -> Result<(), LoadError> {
     let mut set = CpuSet::new();
     set.set(processor)
-        .and_then(|()| sched_setaffinity(process, &set))
+        .and_then(|()| sched_setaffinity(Pid::this(), &set))
         .map_err(|error| LoadError::system("pinning to a processor")(error.into()))
 }
 
@@ -69,7 +86,13 @@ impl Server {
     pub(crate) fn start(place: &Place, launch: impl FnOnce(u16) -> Launch) -> Result<Self, LoadError> {
         let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         let address = free.map_err(LoadError::system("a free port"))?;
-        let Launch { program, arguments, environment } = launch(address.port());
+        let Launch { program, arguments, environment, file } = launch(address.port());
+        if let Some((path, text)) = file {
+            path.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::write(&path, text))
+                .map_err(LoadError::system(path.display().to_string()))?;
+        }
         let mut words = place.under.split_whitespace();
         let mut command = words.next().map_or_else(
             || Command::new(&program),
@@ -79,15 +102,18 @@ impl Server {
                 command
             },
         );
+        // A server counts its processors as it starts, and begins as many threads: it is born where it stays.
+        pin(place.processor)?;
         let child = command
             .args(arguments)
             .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
-            .map_err(LoadError::system(program.display().to_string()))?;
+            .map_err(LoadError::system(program.display().to_string()));
+        prepare(place)?;
+        let child = child?;
         let mut server = Self { process: child.id(), child, address };
-        pin(server.pid(), place.processor)?;
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if until < Instant::now() || server.child.try_wait().is_ok_and(|status| status.is_some()) {
@@ -97,6 +123,10 @@ impl Server {
         }
         server.process = served_by(server.child.id());
         Ok(server)
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process
     }
 
     fn pid(&self) -> Pid {

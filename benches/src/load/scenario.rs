@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
+use crate::dialect::{Event, PeerName};
 
 /// One run: how many connections, what they want, and how fast it is published.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ use crate::LoadError;
 pub(crate) struct Run {
     /// Names the run in results.
     pub(crate) name: String,
+    /// Servers that can do it; all of them where none is named.
+    #[serde(default, skip_serializing)]
+    pub(crate) peers: Vec<PeerName>,
     /// Connections that subscribe.
     pub(crate) connections: usize,
     /// Bytes of an event's JSON.
@@ -23,6 +27,24 @@ pub(crate) struct Run {
     /// Messages a second, whether or not the server keeps up.
     #[serde(default)]
     pub(crate) rate: Option<f64>,
+    /// Share of a peer's own capacity to publish at: of what its processor is good for one message at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load_share: Option<f64>,
+    /// Whether system calls are counted, which costs the server a little.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) calls: bool,
+    /// All connect at once, and come back to resume: with tokens of this algorithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) storm: Option<Algorithm>,
+    /// So many of the connections stop to read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) stalled: usize,
+    /// For so long, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero_seconds")]
+    pub(crate) stall_s: f64,
+    /// Events are published over HTTP, and nobody subscribes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<Http>,
     /// Groups that events belong to in turn; 1: everyone gets everything, without a filter.
     #[serde(default = "one")]
     pub(crate) groups: usize,
@@ -38,6 +60,57 @@ pub(crate) struct Run {
     /// Under load and not yet measured.
     #[serde(default = "one_second")]
     pub(crate) warm_up: f64,
+}
+
+/// Of a token's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Algorithm {
+    /// With a secret.
+    Hs256,
+    /// With a pair of keys.
+    Es256,
+}
+
+/// How events are published over HTTP.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Connections.
+    #[serde(default = "eight")]
+    pub(crate) publishers: usize,
+    /// Requests on their way on each.
+    #[serde(default = "one")]
+    pub(crate) in_flight: usize,
+    /// Events in a request.
+    #[serde(default = "one")]
+    pub(crate) batch: usize,
+    /// Whether a connection serves more than one request.
+    #[serde(default = "always")]
+    pub(crate) keep_alive: bool,
+}
+
+const fn eight() -> usize {
+    8
+}
+
+const fn always() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero_seconds(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A priority, as events name it.
@@ -86,10 +159,35 @@ const fn one_second() -> f64 {
 }
 
 impl Run {
+    /// The event of a number.
+    pub(crate) fn event(&self, number: usize) -> Event {
+        Event {
+            number,
+            group: number % self.groups,
+            lane: self.priorities[number % self.priorities.len()],
+            bytes: self.event_bytes,
+        }
+    }
+
     #[cfg(test)]
     /// Whether a connection gets the events of a group.
     pub(crate) fn wants(&self, connection: usize, group: usize) -> bool {
         (group + self.groups - connection % self.groups) % self.groups < self.filters
+    }
+
+    /// The same in a moment, to see that it works.
+    pub(crate) fn short(self) -> Self {
+        Self {
+            seconds: self.seconds.min(1.0),
+            warm_up: self.warm_up.min(0.3),
+            stall_s: self.stall_s.min(2.0),
+            ..self
+        }
+    }
+
+    /// Whether a connection is one of those that stop to read: they are spread evenly.
+    pub(crate) fn stalls(&self, connection: usize) -> bool {
+        0 < self.stalled && connection.is_multiple_of((self.connections / self.stalled).max(1))
     }
 
     /// The groups that a connection subscribes to.

@@ -5,7 +5,7 @@ use std::env;
 
 use tidings_core::wire::{client, text_into};
 
-use super::{DIGITS, Dialect, MASK, Role};
+use super::{Dialect, Event, MASK, Role};
 use crate::limit::Gather;
 use crate::process::{Launch, Place};
 use crate::scenario::Run;
@@ -25,7 +25,7 @@ impl Dialect for Limit {
         Launch {
             program: env::current_exe().unwrap_or_default(),
             arguments: ["limit", "--port", &port.to_string(), "--gather", gather].map(str::to_owned).into(),
-            environment: Vec::new(),
+            ..Launch::default()
         }
     }
 
@@ -47,9 +47,7 @@ impl Dialect for Limit {
         role == Role::Publisher || message == b"subscribed"
     }
 
-    fn publish(&self, out: &mut Vec<u8>, run: &Run, number: usize) {
-        let head = format!(r#"{{"n":"{number:0DIGITS$}","pad":""#);
-        let pad = (run.event_bytes + ENVELOPE).saturating_sub(head.len() + 2);
-        text_into(out, &format!(r#"{head}{}"}}"#, "x".repeat(pad)));
+    fn publish(&self, out: &mut Vec<u8>, event: &Event) {
+        text_into(out, &Event { bytes: event.bytes + ENVELOPE, ..*event }.bare());
     }
 }

@@ -2,43 +2,55 @@
 //! due goes out in one write, so that the publisher costs the server one read a turn.
 
 use jsonwebtoken::{EncodingKey, Header};
+use serde::Deserialize;
 use serde_json::json;
 use tidings_core::wire::client::text_into;
 
-use super::{DIGITS, Dialect, MASK, Role};
+use super::{DIGITS, Dialect, Event, MASK, Role, post};
 use crate::process::{Launch, Place};
-use crate::scenario::Run;
+use crate::scenario::{Algorithm, Run};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// A pair that nothing but a measurement trusts.
+const PRIVATE_KEY: &str = include_str!("es256.pem");
+const PUBLIC_KEY: &str = include_str!("es256.pub.pem");
+/// Of a publisher over HTTP.
+const API_KEY: &str = "load-load-load-load-load-load-load";
 
 pub(super) struct Tidings {
+    algorithm: jsonwebtoken::Algorithm,
     key: EncodingKey,
 }
 
 impl Tidings {
-    pub(super) fn new() -> Self {
-        Self { key: EncodingKey::from_secret(SECRET.as_bytes()) }
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        let secret = EncodingKey::from_secret(SECRET.as_bytes());
+        match algorithm {
+            Algorithm::Hs256 => Self { algorithm: jsonwebtoken::Algorithm::HS256, key: secret },
+            Algorithm::Es256 => Self {
+                algorithm: jsonwebtoken::Algorithm::ES256,
+                key: EncodingKey::from_ec_pem(PRIVATE_KEY.as_bytes()).unwrap_or(secret),
+            },
+        }
     }
 
-    fn event(run: &Run, number: usize) -> String {
-        let group = number % run.groups;
-        let lane = run.priorities[number % run.priorities.len()].as_str();
+    fn event(event: &Event) -> String {
         let without = |pad: &str| {
             format!(
                 concat!(
                     r#"{{"specversion":"1.0","id":"e{number:010}","source":"/load","type":"content.deleted","#,
                     r#""time":"2026-01-31T08:00:00Z","priority":"{lane}","data":{{"contentId":"c1","title":"t","#,
-                    r#""type":"blog","deletedAt":"2026-01-31T08:00:00Z","g":"g{group}","n":"{number:0digits$}","#,
+                    r##""type":"blog","deletedAt":"2026-01-31T08:00:00Z","g":"g{group}","n":"#n={number:0digits$}","##,
                     r#""pad":"{pad}"}}}}"#
                 ),
-                number = number,
-                lane = lane,
-                group = group,
+                number = event.number,
+                lane = event.lane.as_str(),
+                group = event.group,
                 digits = DIGITS,
                 pad = pad
             )
         };
-        let pad = run.event_bytes.saturating_sub(without("").len());
+        let pad = event.bytes.saturating_sub(without("").len());
         without(&"x".repeat(pad))
     }
 }
@@ -48,6 +60,9 @@ impl Dialect for Tidings {
         let own = [
             ("TIDINGS_LISTEN", format!("127.0.0.1:{port}")),
             ("TIDINGS_JWT_SECRET", SECRET.to_owned()),
+            ("TIDINGS_AUTH__PUBLIC_KEYS", json!([PUBLIC_KEY]).to_string()),
+            ("TIDINGS_LOG__LEVEL", "warn".to_owned()),
+            ("TIDINGS_API_KEYS", API_KEY.to_owned()),
             // The publisher sends as fast as it can.
             ("TIDINGS_LIMITS__MESSAGES_PER_S", "1000000".to_owned()),
             ("TIDINGS_LIMITS__MESSAGES_BURST", "1000000".to_owned()),
@@ -56,6 +71,7 @@ impl Dialect for Tidings {
             program: place.tidings.clone().unwrap_or_else(|| super::super::process::beside("tidings")),
             arguments: vec!["serve".to_owned()],
             environment: own.into_iter().collect(),
+            ..Launch::default()
         }
     }
 
@@ -65,7 +81,8 @@ impl Dialect for Tidings {
             Role::Subscriber(number) => (format!("u{number}"), json!({"subscribe": ["*"]})),
         };
         let claims = json!({"sub": user, "exp": 4_102_444_800_u64, "tidings": grant});
-        let token = jsonwebtoken::encode(&Header::default(), &claims, &self.key).unwrap_or_default();
+        let token =
+            jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key).unwrap_or_default();
         format!("/ws?token={token}")
     }
 
@@ -90,11 +107,39 @@ impl Dialect for Tidings {
             Role::Publisher => br#""type":"welcome""#,
             Role::Subscriber(_) => br#""type":"subscribed","id":"s","#,
         };
-        memchr::memmem::find(message, word).is_some()
+        let resumed: &[u8] = br#""type":"resumed","#;
+        [word, resumed].iter().any(|word| memchr::memmem::find(message, word).is_some())
     }
 
-    fn publish(&self, out: &mut Vec<u8>, run: &Run, number: usize) {
-        text_into(out, MASK, &format!(r#"{{"type":"publish","event":{}}}"#, Self::event(run, number)));
+    fn publish(&self, out: &mut Vec<u8>, event: &Event) {
+        text_into(out, MASK, &format!(r#"{{"type":"publish","event":{}}}"#, Self::event(event)));
+    }
+
+    fn request(&self, out: &mut Vec<u8>, events: &[Event], keep_alive: bool) -> bool {
+        let body = match events {
+            [event] => Self::event(event),
+            _ => format!("[{}]", events.iter().map(Self::event).collect::<Vec<_>>().join(",")),
+        };
+        post(out, "/v1/events", &format!("Authorization: Bearer {API_KEY}\r\n"), keep_alive, &body);
+        true
+    }
+
+    fn resume(&self, greeting: &[u8]) -> Option<Vec<u8>> {
+        #[derive(Deserialize)]
+        struct Welcome {
+            epoch: String,
+            offset: u64,
+        }
+        let Welcome { epoch, offset } = serde_json::from_slice(greeting).ok()?;
+        let lanes = json!({"critical": offset, "high": offset, "normal": offset, "low": offset});
+        let message = json!({
+            "type": "resume",
+            "since": {"epoch": epoch, "lanes": lanes},
+            "subscriptions": [{"id": "s", "from": offset, "events": ["content.*"]}],
+        });
+        let mut out = Vec::new();
+        text_into(&mut out, MASK, &message.to_string());
+        Some(out)
     }
 }
 
@@ -106,7 +151,7 @@ mod tests {
     fn an_event_has_the_bytes_that_the_scenario_asks_for() {
         let run: Run = toml::from_str("name = 's'\nconnections = 1").unwrap();
         for number in [0, 7, 1_000_000] {
-            assert_eq!(Tidings::event(&run, number).len(), 300);
+            assert_eq!(Tidings::event(&run.event(number)).len(), 300);
         }
     }
 }
