@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use memchr::memmem::Finder;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 use tidings_core::wire::client::pong_into;
 
 use crate::LoadError;
@@ -23,8 +22,6 @@ const OPENING_MAX: usize = 100;
 /// How long all of them may take to open.
 const PATIENCE: Duration = Duration::from_secs(120);
 const MASK: [u8; 4] = [1, 2, 3, 4];
-/// The kernel's buffer of a connection that stalls, so that what it does not read is soon the server's to hold.
-const STALLED_BUFFER: usize = 64 << 10;
 
 #[derive(Debug)]
 struct Connection {
@@ -136,9 +133,6 @@ impl<'a> Fleet<'a> {
             let stream = std::net::TcpStream::connect(self.address)?;
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
-            if index.checked_sub(1).is_some_and(|number| self.run.stalls(number)) {
-                setsockopt(&stream, RcvBuf, &STALLED_BUFFER)?;
-            }
             stream
         });
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;

@@ -14,9 +14,9 @@ use crate::run::Subject;
 use crate::scenario::{Lane, Run};
 
 /// Critical events measured, each to another reader that is behind.
-const PROBES: usize = 20;
+const PROBES: usize = 15;
 /// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take to catch up.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
