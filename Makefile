@@ -1,7 +1,7 @@
 # What a person and CI run here. The work is done by scripts/, one for each thing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench load abuse conformance simulate mutants fuzz prepare
+.PHONY: help run test lint bench load bench-peers abuse conformance simulate mutants fuzz prepare
 
 # Seeds of the simulator.
 SEEDS ?=
@@ -12,7 +12,7 @@ ARGS ?=
 TIME ?= 60
 
 help: ## Lists what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Starts the server for development: prints a ready URL, a curl line and the live page
 	cargo run --release -- serve --dev $(ARGS)
@@ -29,6 +29,9 @@ bench: ## Benches of the core; ARGS narrows them, as in ARGS=matching
 load: ## Fan-out beside the bare loops, a line of JSON a run; ARGS as in `--only 'fan-out W=64'`
 	cargo build --release --package tidings-mio --package tidings-benches --bins
 	target/release/tidings-load run benches/scenarios/fan-out.toml $(ARGS)
+
+bench-peers: ## The server beside its peers, all in turn, into benches/RESULTS.md; ROUNDS=3, PEERS=, SCENARIOS=, SHORT=1
+	scripts/bench-peers
 
 conformance: prepare ## PROTOCOL over real sockets; ARGS as in `--section 5`
 	scripts/conformance $(ARGS)
