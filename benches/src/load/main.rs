@@ -168,6 +168,8 @@ fn run_all(orders: &Orders) -> Result<(), LoadError> {
             writeln!(io::stdout(), "{line}").map_err(LoadError::system("standard output"))?;
         }
     }
+    // Where no server was configured by a file there is none.
+    let _ = std::fs::remove_dir_all(place.scratch(""));
     if failed == 0 { Ok(()) } else { Err(LoadError::Peer(format!("{failed} runs failed"))) }
 }
 

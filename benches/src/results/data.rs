@@ -67,7 +67,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
 /// With three digits that mean something.
 pub(crate) fn figure(value: f64) -> String {
     let digits = match value.abs() {
-        size if size < 0.1 => 3,
+        size if size < 1.0 => 3,
         size if size < 10.0 => 2,
         size if size < 100.0 => 1,
         _ => 0,
@@ -105,6 +105,6 @@ mod tests {
     #[test]
     fn figures_have_the_digits_that_mean_something() {
         let shown = [0.0123, 0.5, 12.34, 123.4, 1_234_567.0].map(figure);
-        assert_eq!(shown, ["0.012", "0.50", "12.3", "123", "1,234,567"]);
+        assert_eq!(shown, ["0.012", "0.500", "12.3", "123", "1,234,567"]);
     }
 }

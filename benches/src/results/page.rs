@@ -222,12 +222,10 @@ fn quiet(out: &mut String, results: &Results) {
     let most = |figures: &[f64]| figures.iter().copied().fold(0.0, f64::max) * 100.0;
     let (others, steal) = (shares("others_share"), shares("steal_share"));
     let loud = others.iter().zip(&steal).filter(|(others, steal)| 0.1 < **others || 0.02 < **steal).count();
-    let bound = shares("load_cpu_share").iter().filter(|share| 0.98 < **share).count();
     let _ = writeln!(
         out,
         "\nQuiet: {} of {} runs had more than a tenth of the machine taken by others, or more than 2 % by other \
-         machines on its host (median {} %, at most {} % and {} %).{} In {bound} runs the load generator had no \
-         time left; it spins where it keeps a window full, so that alone says little.",
+         machines on its host (median {} %, at most {} % and {} %).{}",
         loud,
         others.len(),
         figure(median(others.clone()).unwrap_or(0.0) * 100.0),
@@ -268,7 +266,11 @@ fn peers(out: &mut String, results: &Results, columns: &[Column]) {
             })
         })
         .collect();
-    table(out, &head, &rows);
+    if rows.is_empty() {
+        out.push_str("Not measured.\n");
+    } else {
+        table(out, &head, &rows);
+    }
 }
 
 fn table(out: &mut String, head: &[String], rows: &[Vec<String>]) {

@@ -11,9 +11,11 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 150.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
-/// Told apart by people who see colours differently, too (Okabe and Ito).
-const COLOURS: [&str; 8] =
-    ["#d55e00", "#000000", "#999999", "#56b4e9", "#009e73", "#e69f00", "#0072b2", "#cc79a7"];
+/// Told apart by people who see colours differently, too (after Okabe and Ito); greys are the bare loops.
+const COLOURS: [&str; 10] = [
+    "#d55e00", "#000000", "#666666", "#aaaaaa", "#56b4e9", "#009e73", "#e69f00", "#0072b2", "#cc79a7",
+    "#7f3c8d",
+];
 
 /// A name and its figures, one for each step of the axis.
 pub(crate) struct Series {
