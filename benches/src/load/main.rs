@@ -112,7 +112,7 @@ struct Orders {
     /// Runs the server under this command, as in `--under "perf record -g -o out"`.
     #[arg(long, default_value = "")]
     under: String,
-    /// Seconds to wait before each run until nobody else has the machine.
+    /// Seconds to wait in all, before runs, until nobody else has the machine.
     #[arg(long, default_value_t = 0.0)]
     patience: f64,
     /// A second for each run instead of what the scenario says: to see that it works.
@@ -148,13 +148,13 @@ fn run_all(orders: &Orders) -> Result<(), LoadError> {
     };
     process::prepare(&place)?;
     let runs = orders.runs()?;
-    let mut failed = 0;
+    let (mut failed, mut patience) = (0, Duration::from_secs_f64(orders.patience));
     for round in 1..=orders.rounds {
         for (run, peer) in runs.iter().flat_map(|run| orders.peers.iter().map(move |peer| (run, *peer))) {
             if !run.peers.is_empty() && !run.peers.contains(&peer) {
                 continue;
             }
-            quiet::wait(Duration::from_secs_f64(orders.patience));
+            quiet::wait(&mut patience);
             let line = match run::measure(run, peer, round, &place) {
                 Ok(report) => serde_json::to_string(&report),
                 Err(error) => {
