@@ -11,8 +11,8 @@ use serde_json::Value;
 const SCENARIO: &str = r#"
 [common]
 connections = 20
-seconds = 0.2
-warm_up = 0.1
+seconds = 1.0
+warm_up = 0.2
 
 [[run]]
 name = "one at a time"
