@@ -194,10 +194,6 @@ impl Hub {
 
     /// Catches up, and tells of what history has lost.
     fn settle(&mut self, conn: ConnId) -> Settled {
-        let lanes = self.connections.get(conn).map(|connection| connection.lanes);
-        if lanes.is_none_or(|lanes| self.lanes.is_settled(lanes, &self.history)) {
-            return Settled::Ready;
-        }
         let mut gaps = std::mem::take(&mut self.gaps);
         let Self { connections, lanes, history, index, catalog, .. } = self;
         let settled = match connections.get_mut(conn) {
@@ -219,9 +215,11 @@ impl Hub {
             }
             _ => Settled::Ready,
         };
-        self.stats.gaps_expired += gaps.len() as u64;
-        self.tell_gaps(conn, &gaps);
-        gaps.clear();
+        if !gaps.is_empty() {
+            self.stats.gaps_expired += gaps.len() as u64;
+            self.tell_gaps(conn, &gaps);
+            gaps.clear();
+        }
         self.gaps = gaps;
         settled
     }

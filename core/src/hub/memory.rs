@@ -1,7 +1,7 @@
 //! How much memory is held. Events, definitions and grants are shared, and are not a connection's.
 
 use super::Hub;
-use super::connection::{Connection, Exchange, Phase, Session, Subscription};
+use super::connection::{Connection, Exchange, Phase, Session, Subscription, Transport};
 use crate::protocol::ConnId;
 
 /// What a hub holds of things that the configuration bounds by number or bytes.
@@ -57,8 +57,8 @@ impl Session {
         let ids: usize = self.subscriptions.iter().map(|subscription| subscription.id.len()).sum();
         let list = self.subscriptions.capacity() * size_of::<Subscription>();
         let reader = match &self.transport {
-            super::connection::Transport::WebSocket(reader) => reader.memory(),
-            super::connection::Transport::Stream(_) => 0,
+            Transport::WebSocket(reader) => reader.memory(),
+            Transport::Stream(_) => 0,
         };
         size_of::<Self>() + self.inbox.capacity() + ids + list + reader
     }

@@ -60,9 +60,10 @@ pub struct LaneSettings {
 pub struct LanesId(Option<NonZeroU32>);
 
 impl LanesId {
-    /// The `number`-th of all, counted from one.
-    fn new(number: usize) -> Self {
-        Self(u32::try_from(number).ok().and_then(NonZeroU32::new))
+    /// The name of the state at `index`.
+    fn at(index: usize) -> Self {
+        let number = u32::try_from(index + 1).expect("connections are bounded far below 2^32");
+        Self(NonZeroU32::new(number))
     }
 
     /// Whether nothing waits and every lane is at the log's end.
@@ -301,7 +302,7 @@ impl Lanes {
     }
 
     /// Whether there is nothing to catch up with, and nothing is lost of what waits.
-    pub(crate) fn is_settled(&self, id: LanesId, source: &impl Source) -> bool {
+    fn is_settled(&self, id: LanesId, source: &impl Source) -> bool {
         let Some(state) = self.states.get(id) else { return true };
         state.busy.iter().all(|priority| {
             let Lane { queue, cursor, .. } = &state.lanes[priority as usize];
@@ -331,11 +332,10 @@ impl Lanes {
             }
             self.drop_evicted(id, priority, source, gaps);
             left -= self.refill(id, priority, source, left.div_ceil(sharers), &mut look);
-            let lane = &self.states.own(id, &mut self.nodes).lanes[priority as usize];
-            if lane.cursor.is_none() || self.settings.queue <= lane.queue.len() * 2 {
-                continue;
+            let lane = self.states.get(*id).map(|state| &state.lanes[priority as usize]);
+            if lane.is_some_and(|lane| lane.cursor.is_some() && lane.queue.len() * 2 < self.settings.queue) {
+                settled = Settled::More;
             }
-            settled = Settled::More;
         }
         self.tidy(id);
         settled

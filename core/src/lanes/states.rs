@@ -49,7 +49,7 @@ pub(super) struct State {
 struct Step {
     lane: Priority,
     seq: u64,
-    to: LanesId,
+    to: usize,
     /// It is still what the event led to while it has this version.
     version: u64,
 }
@@ -99,7 +99,7 @@ impl State {
 #[derive(Debug, Default)]
 pub(super) struct States {
     slots: Vec<State>,
-    free: Vec<LanesId>,
+    free: Vec<usize>,
     /// Where the newest event led those for whom nothing waited.
     step: Option<Step>,
     versions: u64,
@@ -115,8 +115,9 @@ impl States {
         let held = index(*id);
         let index = match held {
             Some(index) if self.slots[index].holders == 1 => index,
-            _ => self.fresh(id),
+            _ => self.fresh(),
         };
+        *id = LanesId::at(index);
         if let Some(held) = held
             && held != index
         {
@@ -131,12 +132,11 @@ impl States {
         state
     }
 
-    fn fresh(&mut self, id: &mut LanesId) -> usize {
-        *id = self.free.pop().unwrap_or_else(|| {
+    fn fresh(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
             self.slots.push(State::FRESH);
-            LanesId::new(self.slots.len())
-        });
-        index(*id).unwrap_or_default()
+            self.slots.len() - 1
+        })
     }
 
     /// Lets a connection go where those went who stood where it stands and were told of the same event. Says
@@ -149,21 +149,22 @@ impl States {
         nodes: &mut NodePool,
     ) -> bool {
         let step = self.get(*id).map_or(self.step, |state| state.step);
-        let Some(step) = step.filter(|step| step.lane == lane && step.seq == seq) else { return false };
-        let Some(to) = index(step.to).filter(|to| self.slots[*to].version == step.version) else {
-            return false;
-        };
+        let leads =
+            |step: &Step| (step.lane, step.seq) == (lane, seq) && self.slots[step.to].version == step.version;
+        let Some(Step { to, .. }) = step.filter(leads) else { return false };
         self.slots[to].holders += 1;
         self.leave(id, nodes);
-        *id = step.to;
+        *id = LanesId::at(to);
         true
     }
 
     /// Remembers that an event led from one state to another, for those who may follow. Only to a state that is new
     /// or a copy: so nothing that catches up or is partly sent, which is one connection's own, is ever held by several.
     pub(super) fn led(&mut self, from: LanesId, lane: Priority, seq: u64, to: LanesId) {
-        let Some(state) = self.get(to).filter(|state| from != to && state.is_common()) else { return };
-        let step = Some(Step { lane, seq, to, version: state.version });
+        let Some(to) = index(to).filter(|to| from != LanesId::at(*to) && self.slots[*to].is_common()) else {
+            return;
+        };
+        let step = Some(Step { lane, seq, to, version: self.slots[to].version });
         match index(from) {
             Some(from) => self.slots[from].step = step,
             None => self.step = step,
@@ -172,8 +173,7 @@ impl States {
 
     /// Takes a connection's state away. The last of its holders leaves nothing behind.
     pub(super) fn leave(&mut self, id: &mut LanesId, nodes: &mut NodePool) {
-        let left = std::mem::take(id);
-        let Some(index) = index(left) else { return };
+        let Some(index) = index(std::mem::take(id)) else { return };
         let state = &mut self.slots[index];
         state.holders -= 1;
         if 0 < state.holders {
@@ -185,7 +185,7 @@ impl States {
         }
         (state.busy, state.in_flight, state.clock) = (Busy::NONE, None, [0; 3]);
         (state.version, state.step) = (0, None);
-        self.free.push(left);
+        self.free.push(index);
     }
 
     /// All that are held.
