@@ -11,9 +11,9 @@ use crate::process::{Launch, Place};
 use crate::scenario::{Algorithm, Run};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// A pair that nothing but a measurement trusts.
-const PRIVATE_KEY: &str = include_str!("es256.pem");
-const PUBLIC_KEY: &str = include_str!("es256.pub.pem");
+/// The pair of the core's tests.
+const PRIVATE_KEY: &str = include_str!("../../../../core/tests/fixtures/keys/p256.pem");
+const PUBLIC_KEY: &str = include_str!("../../../../core/tests/fixtures/keys/p256.pub.pem");
 /// Of a publisher over HTTP.
 const API_KEY: &str = "load-load-load-load-load-load-load";
 
@@ -24,12 +24,14 @@ pub(super) struct Tidings {
 
 impl Tidings {
     pub(super) fn new(algorithm: Algorithm) -> Self {
-        let secret = EncodingKey::from_secret(SECRET.as_bytes());
         match algorithm {
-            Algorithm::Hs256 => Self { algorithm: jsonwebtoken::Algorithm::HS256, key: secret },
+            Algorithm::Hs256 => Self {
+                algorithm: jsonwebtoken::Algorithm::HS256,
+                key: EncodingKey::from_secret(SECRET.as_bytes()),
+            },
             Algorithm::Es256 => Self {
                 algorithm: jsonwebtoken::Algorithm::ES256,
-                key: EncodingKey::from_ec_pem(PRIVATE_KEY.as_bytes()).unwrap_or(secret),
+                key: EncodingKey::from_ec_pem(PRIVATE_KEY.as_bytes()).expect("the fixture is a key"),
             },
         }
     }
