@@ -103,6 +103,11 @@ crate::settings! {
         lane_queue: usize = 256, Count 1..=65_536;
         /// Bytes of a connection that are chosen but not yet taken by the kernel.
         unsent_bytes: usize = 256 * KIB, Bytes 1_024..=64 * MIB_U64;
+        /// How much history one poll of a connection that catches up looks at: entries, each times the connection's
+        /// subscriptions.
+        catch_up_step: u32 = 1_024, Count 16..=1_000_000;
+        /// Entries of history that one step of a search (`recent`, a page) looks at; a turn does eight steps.
+        search_step: usize = 1_000, Count 16..=1_000_000;
         /// Events in a reply to `recent`.
         recent: usize = 200, Count 0..=10_000;
         /// Bytes of events in a reply to `recent`.

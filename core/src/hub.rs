@@ -58,8 +58,6 @@ pub use delivery::Transmit;
 pub use memory::Held;
 pub use metrics::metrics;
 
-/// Definitions that entries of history are held against in one poll of a connection that catches up.
-const SCAN: u32 = 1_024;
 /// Connections over the limit that are still told so; beyond them a socket is closed without a word.
 const OVERLOAD_TOLD: usize = 256;
 
@@ -160,7 +158,7 @@ impl Hub {
         let dedup = DedupSettings { window: millis(config.dedup.window_ms), keys: config.dedup.entries };
         let lanes = LaneSettings {
             queue: u32::try_from(config.limits.lane_queue).unwrap_or(u32::MAX),
-            scan: SCAN,
+            scan: config.limits.catch_up_step,
             weights: [config.lanes.high, config.lanes.normal, config.lanes.low],
         };
         Ok(Self {

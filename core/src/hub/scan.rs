@@ -17,8 +17,6 @@ use crate::history::{Entry, History, Record};
 use crate::protocol::{ConnId, Offset, PerLane, Recent};
 use crate::subscription::Permit as _;
 
-/// Entries looked at in one step.
-const STEP: usize = 1_000;
 /// Steps in one turn, of all searches together.
 const STEPS_MAX: usize = 8;
 
@@ -135,7 +133,7 @@ impl Scan {
     }
 
     fn backwards(&mut self, hub: &Hub, limit: usize, bytes_max: usize) -> bool {
-        for _ in 0..STEP {
+        for _ in 0..hub.config.limits.search_step {
             if self.found.len() == limit {
                 return true;
             }
@@ -162,7 +160,7 @@ impl Scan {
 
     /// Looks at what was appended while the search went on, and keeps to the bounds from the old end.
     fn catch_up(&mut self, hub: &Hub, limit: usize, bytes_max: usize) -> bool {
-        for _ in 0..STEP {
+        for _ in 0..hub.config.limits.search_step {
             let Some((entry, lane, seq)) = oldest(&hub.history, &self.ends) else { break };
             self.ends[lane] = seq + 1;
             self.looked += 1;
@@ -188,7 +186,7 @@ impl Scan {
     }
 
     fn forwards(&mut self, hub: &Hub, limit: usize, bytes_max: usize) -> bool {
-        for _ in 0..STEP {
+        for _ in 0..hub.config.limits.search_step {
             if self.found.len() == limit {
                 return true;
             }

@@ -9,9 +9,8 @@ use tidings_core::event::Priority;
 use super::session::{Context, Session};
 use super::{Invariant, Violation};
 
-/// Entries of history, each held against one subscription, that a lane which catches up may look at at least
-/// while the others send one budget.
-const SCANNED_A_POLL: usize = 128;
+/// The part of a poll's work on history that a lane which catches up has at least while the others send one budget.
+const SHARE_OF_A_POLL: usize = 8;
 /// Queues so small that every lane is now and then behind.
 const SMALL_QUEUE: usize = 64;
 /// Bytes that a shell asks for at once, at most.
@@ -63,7 +62,9 @@ impl Session {
         };
         let unseen = cx.truth.life(cx.hub.life).between(self.lanes[other].position, *first);
         let unseen = unseen.iter().filter(|event| event.lane == other).count();
-        let looked_for = unseen * self.subscriptions.len() / SCANNED_A_POLL * BUDGET_MAX;
+        let scanned =
+            usize::try_from(cx.hub.config.limits.catch_up_step).unwrap_or(usize::MAX) / SHARE_OF_A_POLL;
+        let looked_for = unseen * self.subscriptions.len() / scanned * BUDGET_MAX;
         let longest = cx.truth.longest;
         let (own, its) = (cx.hub.weight(lane), cx.hub.weight(other));
         if self.lanes[other].deep || self.lanes[lane].deep {

@@ -97,6 +97,8 @@ fn bounds(config: &mut Config, draw: &mut Draw<'_>) {
     limits.unsent_bytes = *draw.pick(&[1024, 4 * 1024, 256 * 1024]);
     limits.recent = *draw.pick(&[0, 3, 200]);
     limits.recent_bytes = *draw.pick(&[256, 2 * 1024, 256 * 1024]);
+    limits.catch_up_step = *draw.pick(&[16, 64, 1_024]);
+    limits.search_step = *draw.pick(&[16, 64, 1_000]);
     limits.fragments = *draw.pick(&[1, 4, 128]);
     limits.messages_per_s = *draw.pick(&[5, 20, 100]);
     limits.messages_burst = *draw.pick(&[5, 20, 200]);

@@ -135,6 +135,7 @@ fn a_poll_of_a_connection_that_catches_up_is_bounded_by_entries_times_subscripti
     crate::wire::client::text_into(&mut bytes, [1, 2, 3, 4], &resume);
     server.hub.handle(server.now, Input::Received { conn, bytes: &bytes });
     // when: it is polled until it has caught up
+    let scan = u64::from(server.hub.config.limits.catch_up_step);
     let mut polls = 0;
     while !server.hub.connections.get(conn).unwrap().lanes.is_idle() {
         let before = server.hub.lanes.work();
@@ -143,10 +144,10 @@ fn a_poll_of_a_connection_that_catches_up_is_bounded_by_entries_times_subscripti
             transmit.commit(len);
         }
         let work = server.hub.lanes.work() - before;
-        assert!(work < u64::from(SCAN) + 128, "{work} definitions in one poll");
+        assert!(work < scan + 128, "{work} definitions in one poll");
         polls += 1;
     }
     // then
     assert_eq!(server.hub.lanes.work(), 3_000 * 128);
-    assert!(3_000 * 128 / u64::from(SCAN) <= polls, "{polls} polls");
+    assert!(3_000 * 128 / scan <= polls, "{polls} polls");
 }
