@@ -117,12 +117,25 @@ impl Dedup {
     }
 
     fn put(&mut self, key: Key, fingerprint: [u8; 16], state: State, now: Instant) {
+        if self.settings.keys <= self.order.len() {
+            self.sweep();
+        }
         while self.settings.keys <= self.order.len() {
             self.forget_oldest();
         }
         self.stamps += 1;
         self.order.push_back((now, self.stamps, key.clone()));
         self.known.insert(key, Known { fingerprint, state, stamp: self.stamps });
+    }
+
+    /// Takes out the places of what failed, once they are an eighth, so that an outage of the log with its many
+    /// retries does not push out what is remembered, and a full table is not searched at each put.
+    fn sweep(&mut self) {
+        let failed = self.order.len() - self.known.len();
+        if (self.settings.keys / 8).max(1) <= failed {
+            self.order
+                .retain(|(_, stamp, key)| self.known.get(key).is_some_and(|known| known.stamp == *stamp));
+        }
     }
 
     fn expire(&mut self, now: Instant) {
@@ -192,6 +205,21 @@ mod tests {
         assert_eq!(dedup.look(&key("a"), [0; 16], at(3)), Seen::New);
         assert_eq!(dedup.look(&key("b"), [0; 16], at(300)), Seen::Logged(Offset::ZERO));
         assert_eq!(dedup.look(&key("b"), [0; 16], at(301)), Seen::New);
+    }
+
+    #[test]
+    fn an_outage_of_the_log_pushes_nothing_out_that_is_remembered() {
+        let mut dedup = table();
+        dedup.logged(key("a"), [0; 16], Offset::ZERO, at(0));
+        for request in 0..10 {
+            dedup.pending(key("b"), [0; 16], RequestId(request), at(1));
+            dedup.failed(&key("b"));
+        }
+        dedup.logged(key("b"), [0; 16], Offset::ZERO, at(2));
+        for id in ["a", "b"] {
+            assert_eq!(dedup.look(&key(id), [0; 16], at(2)), Seen::Logged(Offset::ZERO), "{id}");
+        }
+        assert_eq!(dedup.order.len(), 2);
     }
 
     #[test]

@@ -155,7 +155,11 @@ impl HubModel {
 
     /// The log has not taken what it was asked for.
     pub(super) fn failed(&mut self, request: RequestId) {
-        self.pending.retain(|_, (pending, _)| *pending != request);
+        for (_, (_, asked)) in self.pending.extract_if(.., |_, (pending, _)| *pending == request) {
+            if let Some(place) = self.placed.iter().rposition(|at| *at == asked) {
+                self.placed.remove(place);
+            }
+        }
     }
 
     /// Whether an event that the log is asked for is not known to be in it, or under way to it (PROTOCOL §6).
@@ -166,9 +170,10 @@ impl HubModel {
         // What it was handed at this very moment came after it had asked: outputs are taken late.
         let known = known.filter(|(_, at)| **at < now && now.since(**at) < window);
         let Some((offset, at)) = known else { return Ok(()) };
-        // The hub may forget early only where its table is full; what the log did not take has its place there too.
+        // The hub may forget early only where its table is full, save an eighth for what the log did not take.
         let placed = self.placed.iter().rev().take_while(|at| now.since(**at) < window).count();
-        if self.config.dedup.entries <= placed {
+        let entries = self.config.dedup.entries;
+        if entries - entries / 8 <= placed {
             return Ok(());
         }
         let text = format!("{key:?} is known since {at:?}, logged at {offset:?}, and is published again");
