@@ -40,7 +40,11 @@ export class TidingsError extends Error {
   /** What the server added, as the faults of an event by path. */
   readonly details: unknown;
 
-  constructor(code: TidingsErrorCode, message: string, options: { readonly details?: unknown; readonly cause?: unknown } = {}) {
+  constructor(
+    code: TidingsErrorCode,
+    message: string,
+    options: { readonly details?: unknown; readonly cause?: unknown } = {},
+  ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.details = options.details;

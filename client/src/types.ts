@@ -55,9 +55,19 @@ export type EventOf<P extends string> = string extends P
         : CloudEvent<P>;
 
 type KeysOf<T> = T extends unknown ? keyof T & string : never;
-type ValueAt<T, K extends string> = T extends unknown ? (K extends keyof T ? NonNullable<T[K]> : never) : never;
+type ValueAt<T, K extends string> = T extends unknown
+  ? K extends keyof T
+    ? NonNullable<T[K]>
+    : never
+  : never;
 /** What a value may be compared with: itself where it is a scalar, an element where it is an array. */
-type Comparable<V> = unknown extends V ? Scalar : V extends readonly (infer E)[] ? Comparable<E> : V extends Scalar ? V : never;
+type Comparable<V> = unknown extends V
+  ? Scalar
+  : V extends readonly (infer E)[]
+    ? Comparable<E>
+    : V extends Scalar
+      ? V
+      : never;
 /** Literal types complete in the editor without shutting out other values. */
 type Wanted<V> = [V] extends [never] ? never : V | null | readonly (V | null)[];
 

@@ -3,8 +3,8 @@
  * of another tab behaves the same.
  */
 
-import type { CloudEvent, Delivery, EventOf, EventPattern, Filter, Gap, Position } from "../types.ts";
 import type { TidingsError } from "../errors.ts";
+import type { CloudEvent, Delivery, EventOf, EventPattern, Filter, Gap, Position } from "../types.ts";
 
 /**
  * Where a client stands. The names are the core's own.
@@ -106,11 +106,21 @@ export interface TidingsClient {
     options?: SubscribeOptions<P>,
   ): Subscription;
   /** The events that match, to be iterated over. */
-  events<const P extends EventPattern>(events: P | readonly P[], options?: EventStreamOptions<P>): EventStream<EventOf<P>>;
+  events<const P extends EventPattern>(
+    events: P | readonly P[],
+    options?: EventStreamOptions<P>,
+  ): EventStream<EventOf<P>>;
   /** Publishes, where the token's grant allows it. A reconnection publishes nothing twice. */
-  publish(event: Partial<CloudEvent> & Pick<CloudEvent, "type" | "data">, options?: { readonly signal?: AbortSignal }): Promise<PublishedEvent>;
+  publish(
+    event: Partial<CloudEvent> & Pick<CloudEvent, "type" | "data">,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<PublishedEvent>;
   /** Calls `listener` with each change of state, error or gap; returns what ends that. */
-  on<K extends keyof ClientEvents>(name: K, listener: (value: ClientEvents[K]) => void, options?: { readonly signal?: AbortSignal }): () => void;
+  on<K extends keyof ClientEvents>(
+    name: K,
+    listener: (value: ClientEvents[K]) => void,
+    options?: { readonly signal?: AbortSignal },
+  ): () => void;
 }
 
 /** Makes a client. It connects with the first subscription, publish or `start`. */
