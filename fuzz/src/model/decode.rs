@@ -14,6 +14,8 @@ pub(super) struct Frame {
     pub(super) fin: bool,
     pub(super) masked: bool,
     pub(super) payload: Vec<u8>,
+    /// Bytes of it with its head.
+    pub(super) len: usize,
 }
 
 /// Bytes that are not yet understood.
@@ -119,7 +121,8 @@ impl Input {
         }
         let (bytes, begun) = self.take(head + len, step);
         let payload = bytes[head..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-        let frame = Frame { opcode: first & 0x0f, fin: first & 0xf0 == 0x80, masked, payload };
+        let (opcode, fin, len) = (first & 0x0f, first & 0xf0 == 0x80, bytes.len());
+        let frame = Frame { opcode, fin, masked, payload, len };
         Some(Unit { begun, what: frame })
     }
 }
@@ -196,10 +199,10 @@ mod tests {
         input.push(&[0x81, 3, b'a'], 1);
         assert_eq!(input.frame(1), None);
         input.push(&[b'b', b'c', 0x89], 2);
-        let text = Frame { opcode: 1, fin: true, masked: false, payload: b"abc".to_vec() };
+        let text = Frame { opcode: 1, fin: true, masked: false, payload: b"abc".to_vec(), len: 5 };
         assert_eq!(input.frame(2), Some(Unit { begun: 1, what: text }));
         input.push(&[0x80, 1, 1, 1, 1], 3);
-        let ping = Frame { opcode: 9, fin: true, masked: true, payload: Vec::new() };
+        let ping = Frame { opcode: 9, fin: true, masked: true, payload: Vec::new(), len: 6 };
         assert_eq!(input.frame(3), Some(Unit { begun: 2, what: ping }));
     }
 

@@ -354,7 +354,7 @@ impl Link {
     }
 
     fn frame(&mut self, cx: &mut Context<'_>, frame: Unit<Frame>) -> Result<(), Violation> {
-        let Unit { begun, what: Frame { opcode, fin, masked, payload } } = frame;
+        let Unit { begun, what: Frame { opcode, fin, masked, payload, len } } = frame;
         let illegal = |text: String| Err(Violation::new(Invariant::Legal, text));
         if !fin || masked || !matches!(opcode, 1 | 8 | 9 | 10) {
             return illegal(format!("a frame of opcode {opcode}, final {fin}, masked {masked}"));
@@ -404,7 +404,7 @@ impl Link {
             let Ok(told) = serde_json::from_str::<Told<'_>>(text) else {
                 return illegal(format!("no event: {text}"));
             };
-            return session.event(cx, begun, &told);
+            return session.event(cx, begun, &Told { len, ..told });
         }
         let Ok(message) = serde_json::from_str::<Value>(text) else {
             return illegal(format!("no JSON: {text}"));

@@ -1,8 +1,10 @@
 //! Which lane goes next: `critical` before all others, and those by their weights (PROTOCOL §5).
 //!
-//! While two lanes wait, what each is given in proportion to its weight may differ by little more than a frame of
-//! each. A lane that is longer than its queue is filled again between polls, so that within one the others may
-//! have more than their share; it is held to a wider bound.
+//! What a lane that waits is given and what another is given, each in proportion to its weight, differ by a frame of
+//! each at most: a lane begins to wait when it has overdrawn by no more than a frame, and only the one that is
+//! furthest behind goes next, by a frame again. What the clocks round away is less than what the longest frame is
+//! taken too long for. A lane that is longer than its queue is filled again between polls, so that within one the
+//! others may have more than their share; it is held to a wider bound.
 
 use tidings_core::event::Priority;
 
@@ -60,15 +62,13 @@ impl Session {
             (self.lanes[other].hunger, self.lanes[other].lag) = Default::default();
             return Ok(());
         };
-        let unseen = cx.truth.life(cx.hub.life).between(self.lanes[other].position, *first);
-        let unseen = unseen.iter().filter(|event| event.lane == other).count();
-        let scanned =
-            usize::try_from(cx.hub.config.limits.catch_up_step).unwrap_or(usize::MAX) / SHARE_OF_A_POLL;
-        let looked_for = unseen * self.subscriptions.len() / scanned * BUDGET_MAX;
         let longest = cx.truth.longest;
-        let (own, its) = (cx.hub.weight(lane), cx.hub.weight(other));
         if self.lanes[other].deep || self.lanes[lane].deep {
             // A lane that catches up is refilled between polls: what the others have queued may go in one.
+            let unseen = cx.truth.life(cx.hub.life).between(self.lanes[other].position, *first);
+            let unseen = unseen.iter().filter(|event| event.lane == other).count();
+            let step = usize::try_from(cx.hub.config.limits.catch_up_step).unwrap_or(usize::MAX);
+            let looked_for = unseen * self.subscriptions.len() / (step / SHARE_OF_A_POLL) * BUDGET_MAX;
             let queue = cx.hub.config.limits.lane_queue;
             let behind = queue <= SMALL_QUEUE || queue < 2 * self.lanes[other].owed.len();
             let queued = if behind { 2 * queue } else { 0 };
@@ -77,9 +77,9 @@ impl Session {
             self.lanes[other].hunger += len;
             return self.check_wait(cx, other, self.lanes[other].hunger, patience);
         }
+        let (own, its) = (cx.hub.weight(lane), cx.hub.weight(other));
         self.lanes[other].lag[lane] += len * its;
-        let patience = 2 * longest * (own + its) + looked_for * its;
-        self.check_wait(cx, other, self.lanes[other].lag[lane], patience)
+        self.check_wait(cx, other, self.lanes[other].lag[lane], longest * (own + its))
     }
 
     fn check_wait(

@@ -76,9 +76,10 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Where nothing waits any more, waiting begins anew.
-    fn rest(&mut self) {
-        if self.owed.is_empty() {
+    /// Where nothing waited any more at `step`, waiting begins anew. A frame does not wait from its first byte on,
+    /// however long the peer takes for the rest.
+    fn rest(&mut self, step: u64) {
+        if self.owed.values().all(|since| step <= *since) {
             (self.hunger, self.lag) = Default::default();
         }
     }
@@ -337,11 +338,11 @@ impl Session {
         if !self.opaque && !self.lets(event) {
             return broken(Invariant::Permitted, "matches no subscription");
         }
-        self.check_prompt(cx, begun, lane, message.event.get().len())?;
+        self.check_prompt(cx, begun, lane, message.len)?;
         self.pass_over(cx, lane, offset - 1, "an event behind it")?;
         self.lanes[lane].owed.remove(&offset);
         self.lanes[lane].position = offset;
-        self.lanes[lane].rest();
+        self.lanes[lane].rest(begun);
         cx.hub.counts.delivered[lane] += 1;
         Ok(())
     }
@@ -359,7 +360,7 @@ impl Session {
             }
             self.epoch_gaps -= 1;
             cx.hub.counts.gaps_epoch += 1;
-            self.skip(lane, until);
+            self.skip(cx.at.step, lane, until);
             return Ok(());
         }
         let after = number(message, "after")?;
@@ -374,7 +375,7 @@ impl Session {
             return Err(Violation::new(Invariant::Legal, text));
         }
         self.pass_over(cx, lane, after, "a gap")?;
-        self.skip(lane, until);
+        self.skip(cx.at.step, lane, until);
         Ok(())
     }
 
@@ -388,11 +389,11 @@ impl Session {
     }
 
     /// Nothing up to `until` is owed in `lane` any more.
-    fn skip(&mut self, lane: Priority, until: u64) {
+    fn skip(&mut self, step: u64, lane: Priority, until: u64) {
         let lane = &mut self.lanes[lane];
         lane.owed = lane.owed.split_off(&(until + 1));
         lane.position = lane.position.max(until);
-        lane.rest();
+        lane.rest(step);
     }
 
     /// A `heartbeat`, or the id of a stream's block: everything up to these offsets was told.
@@ -410,7 +411,7 @@ impl Session {
                 return Err(Violation::new(Invariant::Legal, text));
             }
             self.pass_over(cx, lane, *offset, told)?;
-            self.skip(lane, *offset);
+            self.skip(cx.at.step, lane, *offset);
         }
         Ok(())
     }
@@ -439,6 +440,9 @@ pub(super) struct Told<'a> {
     pub(super) lane: Priority,
     #[serde(borrow)]
     pub(super) event: &'a RawValue,
+    /// Bytes of its frame, where it has one of its own.
+    #[serde(skip)]
+    pub(super) len: usize,
 }
 
 /// A number that a message must have.
