@@ -128,7 +128,7 @@ impl Link {
     pub(super) fn corrupt(&mut self, hub: &mut HubModel, ledger: &mut Ledger) {
         (self.corrupted, self.rogue, ledger.blind) = (true, true, true);
         match self.session_mut() {
-            Some(session) => session.opaque = true,
+            Some(session) => session.lose_sight(),
             None => hub.blind = true,
         }
     }

@@ -184,6 +184,15 @@ impl Session {
         }
     }
 
+    /// From here on its requests cannot be followed, nor what they do to what it is owed. That holds for those that
+    /// were heard whole too: what answers them cannot be told from what answers noise.
+    pub(super) fn lose_sight(&mut self) {
+        self.opaque = true;
+        for lane in Priority::ALL {
+            self.lanes[lane].owed.clear();
+        }
+    }
+
     /// From here on its token decides what passes, above where it is; the one before it did so up to `end`.
     pub(super) fn reign(&mut self, end: u64) {
         if let Some(last) = self.reigns.last_mut() {
