@@ -415,7 +415,7 @@ impl Model {
         if let Some(hub) = self.hubs.get_mut(&link.hub) {
             hub.links.remove(&id);
             hub.counts.ended += 1;
-            hub.counts.unsaid += u64::from(by == Ending::Peer || link.is_unsaid());
+            hub.counts.unsaid += u64::from(by == Ending::Peer || link.wants || link.is_unsaid());
             link.end(at, hub);
         }
         if cut_short {
