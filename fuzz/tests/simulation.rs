@@ -49,6 +49,31 @@ fn a_golden_list_of_seeds_gives_the_same_hashes_everywhere() {
     }
 }
 
+/// `make mutants` writes the table.
+#[test]
+fn the_table_says_of_every_planted_fault_that_it_is_caught() {
+    let table = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/MUTANTS.md")).unwrap();
+    let row = |line: &str| line.starts_with("| ") && !line.starts_with("| fault ");
+    let rows: Vec<&str> = table.lines().filter(|line| row(line)).collect();
+    let mut patches: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/mutants"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    patches.sort();
+    let expected: Vec<String> = patches
+        .iter()
+        .map(|patch| {
+            let text = fs::read_to_string(patch).unwrap();
+            let name = patch.file_stem().unwrap().to_str().unwrap();
+            format!("| {name} | {} | caught", text.lines().next().unwrap())
+        })
+        .collect();
+    assert_eq!(rows.len(), expected.len());
+    for (row, begin) in rows.iter().zip(expected) {
+        assert!(row.starts_with(&begin), "run `make mutants`: {row} does not begin with {begin}");
+    }
+}
+
 #[test]
 fn any_bytes_are_a_scenario() {
     for bytes in [&[][..], &[0xff; 64], &[7; 1000], b"\x01\x00\x00\x00\x00\x00\x00\x00 a scenario of bytes"] {
