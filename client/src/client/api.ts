@@ -19,6 +19,21 @@ import type { CloudEvent, Delivery, EventOf, EventPattern, Filter, Gap, Position
  */
 export type ClientState = "idle" | "connecting" | "open" | "waiting" | "offline" | "unauthorized" | "closed";
 
+/** As far as a client uses WebSockets; the global one is such a constructor. */
+export type WebSocketConstructor = new (
+  url: string,
+  protocols: string[],
+) => {
+  send(text: string): void;
+  close(code: number): void;
+  addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: "error", listener: () => void): void;
+  addEventListener(
+    type: "close",
+    listener: (event: { readonly code: number; readonly reason: string }) => void,
+  ): void;
+};
+
 export interface ClientOptions {
   /** `ws:`, `wss:`, `http:` or `https:`, or a path of the page's own host. Without it the page's own host. */
   readonly url?: string | URL;
@@ -31,6 +46,8 @@ export interface ClientOptions {
   readonly getToken?: (context: { readonly signal: AbortSignal }) => string | null | Promise<string | null>;
   /** `auto` falls back to Server-Sent Events where WebSocket is blocked. */
   readonly transport?: "auto" | "websocket" | "sse";
+  /** What makes WebSockets where there is none globally, as the class of the package `ws` in Node 20. */
+  readonly webSocket?: WebSocketConstructor;
   /** Keeps the position in `sessionStorage`, so that a page that reloads goes on where it was. A text names the entry. */
   readonly persist?: boolean | string;
   /** One socket for all tabs of an origin that ask for it with the same `url`. */
