@@ -45,7 +45,7 @@ export class TidingsError extends Error {
     message: string,
     options: { readonly details?: unknown; readonly cause?: unknown } = {},
   ) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    super(message, options);
     this.code = code;
     this.details = options.details;
   }

@@ -13,7 +13,8 @@ import type {
   Subscription,
   TidingsClient,
 } from "./api.ts";
-import { type Backend, Host, type Told } from "./host.ts";
+import { type Backend, Host } from "./host.ts";
+import type { Handlers, Told } from "./io.ts";
 import { BufferedStream } from "./stream.ts";
 
 /** A subscription as the application made it; the types of its events are the caller's affair. */
@@ -27,6 +28,8 @@ interface Subscriber {
 interface Publisher {
   resolve(result: PublishedEvent): void;
   reject(error: TidingsError): void;
+  /** Stops listening to its signal. */
+  readonly release: () => void;
 }
 
 type Listeners = { readonly [K in keyof ClientEvents]: Set<(value: ClientEvents[K]) => void> };
@@ -42,8 +45,35 @@ class Client implements TidingsClient {
   #started = false;
   #next = 0;
 
+  readonly #told: Handlers<Told> = {
+    state: (state, error) => {
+      this.#state = state;
+      this.#error = error;
+      this.#emit("state", state);
+    },
+    gap: (gap) => this.#emit("gap", gap),
+    subscribed: (subscription, beginning, recent) => {
+      const onBegin = this.#subscribers.get(subscription)?.options.onBegin;
+      call(() => onBegin?.(beginning));
+      for (const delivery of recent) this.#deliver(subscription, delivery);
+    },
+    event: (delivery, subscriptions) => {
+      for (const subscription of subscriptions) this.#deliver(subscription, delivery);
+    },
+    published: (publish, result) => this.#settled(publish)?.resolve(result),
+    error: (error, { subscription, publish } = {}) => {
+      if (publish) {
+        this.#settled(publish)?.reject(error);
+        return;
+      }
+      const onError = subscription ? this.#forget(subscription)?.options.onError : undefined;
+      if (onError) call(() => onError(error));
+      else this.#emit("error", error);
+    },
+  };
+
   constructor(options: ClientOptions) {
-    this.#backend = new Host(options, (told) => this.#told(told));
+    this.#backend = new Host(options, this.#told);
     const { onState, onError, onGap, signal } = options;
     if (onState) this.on("state", onState);
     if (onError) this.on("error", onError);
@@ -67,15 +97,15 @@ class Client implements TidingsClient {
   start(): void {
     if (this.#signal?.aborted) return;
     this.#started = true;
-    this.#backend.post({ type: "start" });
+    this.#backend.post("start");
   }
 
   stop(): void {
-    this.#backend.post({ type: "stop" });
+    this.#backend.post("stop");
   }
 
   setToken(token: string | null): void {
-    this.#backend.post(token ? { type: "token", token } : { type: "logout" });
+    this.#backend.post("setToken", token);
   }
 
   subscribe<const P extends EventPattern>(
@@ -85,14 +115,14 @@ class Client implements TidingsClient {
   ): Subscription {
     const id = String(this.#next++);
     const unsubscribe = () => {
-      if (this.#forget(id)) this.#backend.post({ type: "unsubscribe", id });
+      if (this.#forget(id)) this.#backend.post("unsubscribe", id);
     };
     const { signal } = options;
     if (signal?.aborted) return { id, unsubscribe };
     const release = onAbort(signal, unsubscribe);
     this.#subscribers.set(id, { listener, options, release } as Subscriber);
     const { filter = {}, recent = 0 } = options;
-    this.#backend.post({ type: "subscribe", id, events: [events].flat(), filter, recent });
+    this.#backend.post("subscribe", { id, events: [events].flat(), filter, recent });
     this.#connect();
     return { id, unsubscribe };
   }
@@ -135,22 +165,13 @@ class Client implements TidingsClient {
       }
       const id = String(this.#next++);
       const release = onAbort(signal, () => {
-        this.#publishers.delete(id);
-        this.#backend.post({ type: "cancel", id });
+        this.#settled(id);
+        this.#backend.post("cancel", id);
         reject(new TidingsError("stopped", "The wait was ended.", { cause: signal?.reason }));
       });
-      this.#publishers.set(id, {
-        resolve: (result) => {
-          release();
-          resolve(result);
-        },
-        reject: (error) => {
-          release();
-          reject(error);
-        },
-      });
+      this.#publishers.set(id, { resolve, reject, release });
       // With an id of its own, what is sent again after a reconnection is published once.
-      this.#backend.post({ type: "publish", id, event: { ...event, id: event.id ?? newId() } });
+      this.#backend.post("publish", id, { ...event, id: event.id ?? newId() });
       this.#connect();
     });
   }
@@ -176,51 +197,17 @@ class Client implements TidingsClient {
     if (!this.#started) this.start();
   }
 
-  #told(told: Told): void {
-    switch (told.type) {
-      case "state":
-        this.#state = told.state;
-        this.#error = told.error;
-        this.#emit("state", told.state);
-        break;
-      case "gap":
-        this.#emit("gap", told.gap);
-        break;
-      case "subscribed": {
-        const subscriber = this.#subscribers.get(told.subscription);
-        const { offset, truncated } = told;
-        call(() => subscriber?.options.onBegin?.({ offset, truncated }));
-        for (const delivery of told.recent) this.#deliver(told.subscription, delivery);
-        break;
-      }
-      case "event":
-        for (const subscription of told.subscriptions) this.#deliver(subscription, told.delivery);
-        break;
-      case "published":
-        this.#publishers.get(told.publish)?.resolve(told.result);
-        this.#publishers.delete(told.publish);
-        break;
-      case "error":
-        this.#failed(told);
-        break;
-    }
-  }
-
-  #failed({ error, subscription, publish }: Extract<Told, { type: "error" }>): void {
-    if (publish !== undefined) {
-      this.#publishers.get(publish)?.reject(error);
-      this.#publishers.delete(publish);
-      return;
-    }
-    const onError = subscription === undefined ? undefined : this.#forget(subscription)?.options.onError;
-    if (onError) call(() => onError(error));
-    else this.#emit("error", error);
-  }
-
   #deliver(subscription: string, delivery: Delivery<unknown>): void {
     // A listener before may have ended this one.
     const subscriber = this.#subscribers.get(subscription);
     if (subscriber) call(() => subscriber.listener(delivery.event as never, delivery as never));
+  }
+
+  #settled(publish: string): Publisher | undefined {
+    const publisher = this.#publishers.get(publish);
+    publisher?.release();
+    this.#publishers.delete(publish);
+    return publisher;
   }
 
   #forget(subscription: string): Subscriber | undefined {

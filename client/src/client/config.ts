@@ -18,6 +18,8 @@ export const RETRY_DELAY = 1_000;
 export const REFRESH_LEAD = 60_000;
 /** An answer to a refresh that is worth nothing is not asked for again before. */
 export const REFRESH_PAUSE = 1_000;
+/** When to ask for the next token where the clock here is wrong: it holds the one in use for expired. */
+export const REFRESH_BLIND = 30_000;
 /** Patterns of a subscription at most. */
 export const PATTERNS_MAX = 64;
 /** Events at most to begin a subscription with. */
@@ -28,8 +30,9 @@ export const EVENT_BYTES_MAX = 64 * 1024;
 export const PUBLISHES_MAX = 256;
 /** Events at most that have been sent and not answered: fewer than the refusals at which a server closes. */
 export const PUBLISHES_IN_FLIGHT = 8;
-/** Messages a second at most, in the long run, and at once. */
-export const MESSAGES_PER_S = 100;
+/** Between two messages, in the long run; what the server allows, or less. */
+export const MESSAGE_INTERVAL = 10;
+/** Messages at once at most; less than the server allows, because it counts long scans as more. */
 export const MESSAGES_BURST = 100;
 /** What a server may say of itself is taken within these bounds. */
 export const TIMEOUT_MIN = 1_000;

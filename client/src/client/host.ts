@@ -7,65 +7,66 @@ import { TidingsError } from "../errors.ts";
 import type { Position } from "../types.ts";
 import { type Address, readAddress } from "./address.ts";
 import type { ClientOptions, WebSocketConstructor } from "./api.ts";
-import type { Input, Output } from "./io.ts";
+import type { Handlers, Input, Now, Requests, Told } from "./io.ts";
 import { Machine } from "./machine.ts";
-import type { Now } from "./session.ts";
 import { type Connection, openWebSocket, type Receiver } from "./transport.ts";
 
 /** What the application's side of a client stands on: a machine here, or one that tabs share. */
 export interface Backend {
   readonly position: Position | null;
   /** Takes what the application wants; what comes of it is told later, never from within this call. */
-  post(input: Input): void;
+  post(...input: Input): void;
 }
-
-/** What a backend tells the application's side. */
-export type Told = Exclude<Output, { type: "getToken" | "open" | "send" | "close" }>;
 
 export class Host implements Backend {
   readonly #options: ClientOptions;
   readonly #address: Address;
-  readonly #tell: (told: Told) => void;
+  /** What is done about each output. */
+  readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
   #connection: Connection | undefined;
-  /** The question for a token that is open; aborted where its answer is not waited for any more. */
+  /** The last question for a token; aborted where its answer is not waited for any more. */
   #question: AbortController | undefined;
   /** Listens to the browser while the client is not stopped. */
   #surroundings: AbortController | undefined;
   /** A token that does not change is given once: asked again, it is not the one that is wanted. */
   #tokenGiven = false;
   #draining = false;
-  #scheduled = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The instant that the timer is set to. */
-  #timerAt = Number.POSITIVE_INFINITY;
+  #timerAt = NEVER;
 
   /** Throws where the options cannot be. */
-  constructor(options: ClientOptions, tell: (told: Told) => void) {
+  constructor(options: ClientOptions, told: Handlers<Told>) {
     this.#options = options;
     this.#address = readAddress(options.url);
-    this.#tell = tell;
+    this.#handlers = {
+      ...told,
+      getToken: () => this.#ask(),
+      open: (token) => this.#open(token),
+      send: (text) => this.#connection?.send(text),
+      close: (code) => {
+        this.#connection?.close(code);
+        this.#connection = undefined;
+      },
+    };
   }
 
   get position(): Position | null {
     return this.#machine.position;
   }
 
-  post(input: Input): void {
-    if (input.type === "start") this.#listen();
-    if (input.type === "token" || input.type === "logout") this.#drop();
-    this.#machine.handle(now(), input);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#drain();
-    });
+  post(...input: Input): void {
+    if (input[0] === "start") this.#listen();
+    // An older answer must not replace what the application gives by itself.
+    if (input[0] === "setToken") this.#question?.abort();
+    this.#machine.handle(now(), ...input);
+    queueMicrotask(() => this.#drain());
   }
 
   /** Takes what happened outside. */
-  #handle(input: Input): void {
-    this.#machine.handle(now(), input);
+  #handle(...input: Input): void {
+    this.#machine.handle(now(), ...input);
     this.#drain();
   }
 
@@ -74,58 +75,40 @@ export class Host implements Backend {
     if (this.#draining) return;
     this.#draining = true;
     for (let output = this.#machine.pollOutput(); output; output = this.#machine.pollOutput()) {
-      this.#perform(output);
+      const [name, ...args] = output;
+      (this.#handlers[name] as (...args: unknown[]) => void)(...args);
     }
     this.#draining = false;
+    if (this.#machine.state === "closed") this.#surroundings?.abort();
     this.#arm();
-  }
-
-  #perform(output: Output): void {
-    switch (output.type) {
-      case "getToken":
-        this.#ask();
-        break;
-      case "open":
-        this.#open(output.token);
-        break;
-      case "send":
-        this.#connection?.send(output.text);
-        break;
-      case "close":
-        this.#connection?.close(output.code);
-        this.#connection = undefined;
-        break;
-      default:
-        if (output.type === "state" && output.state === "closed") this.#surroundings?.abort();
-        this.#tell(output);
-    }
   }
 
   /** Sets the timer, unless it rings early enough already: a deadline that has moved on is looked at then. */
   #arm(): void {
     const due = this.#machine.pollTimeout();
-    if (due === undefined || due < this.#timerAt) this.#disarm();
-    if (due === undefined || this.#timerAt <= due) return;
+    if (due === this.#timerAt || (due > this.#timerAt && due !== NEVER)) return;
+    this.#disarm();
+    if (due === NEVER) return;
     this.#timerAt = due;
-    // Longer delays than this overflow the timer's own number.
-    const delay = Math.min(Math.ceil(due - now().instant), 2 ** 31 - 1);
-    this.#timer = setTimeout(() => {
+    const ring = () => {
       this.#disarm();
-      this.#handle({ type: "timeout" });
-    }, delay);
+      this.#handle("timeout");
+    };
+    // Longer delays than this overflow the timer's own number.
+    this.#timer = setTimeout(ring, Math.min(Math.ceil(due - now().instant), 2 ** 31 - 1));
   }
 
   #disarm(): void {
     clearTimeout(this.#timer);
-    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#timerAt = NEVER;
   }
 
   #open(token: string): void {
     const receiver: Receiver = {
-      message: (text) => this.#handle({ type: "message", text }),
+      message: (text) => this.#handle("message", text),
       closed: (code, reason) => {
         this.#connection = undefined;
-        this.#handle({ type: "closed", code, reason });
+        this.#handle("closed", code, reason);
       },
     };
     if (!/^[\w.-]+$/.test(token)) {
@@ -145,14 +128,13 @@ export class Host implements Backend {
   #ask(): void {
     const question = new AbortController();
     this.#question = question;
-    const answer = (input: Input) => {
-      if (this.#question !== question) return;
-      this.#question = undefined;
-      this.#handle(input);
+    const { signal } = question;
+    const answer = (...input: Input) => {
+      if (!signal.aborted) this.#handle(...input);
     };
-    this.#getToken(question.signal).then(
-      (token) => answer({ type: "token", token }),
-      (cause: unknown) => answer({ type: "tokenFailed", cause }),
+    this.#getToken(signal).then(
+      (token) => answer("token", token),
+      (cause: unknown) => answer("tokenFailed", cause),
     );
   }
 
@@ -166,27 +148,21 @@ export class Host implements Backend {
     return (await getToken({ signal })) || null;
   }
 
-  /** The application has given a token by itself: an older answer must not replace it. */
-  #drop(): void {
-    this.#question?.abort();
-    this.#question = undefined;
-  }
-
   #listen(): void {
     if (this.#surroundings && !this.#surroundings.signal.aborted) return;
     this.#surroundings = new AbortController();
     const options = { signal: this.#surroundings.signal };
     const { addEventListener, document, navigator } = globalThis as Surroundings;
-    const handler = (type: "online" | "offline" | "visible") => () => this.#handle({ type });
+    const handler = (type: "online" | "offline" | "visible") => () => this.#handle(type);
     addEventListener?.("online", handler("online"), options);
     addEventListener?.("offline", handler("offline"), options);
     // A page that comes out of the browser's cache had its connection cut.
     addEventListener?.("pageshow", handler("visible"), options);
     const show = () => {
-      if (document?.visibilityState === "visible") this.#handle({ type: "visible" });
+      if (document?.visibilityState === "visible") this.#handle("visible");
     };
     document?.addEventListener("visibilitychange", show, options);
-    this.#machine.handle(now(), { type: navigator?.onLine === false ? "offline" : "online" });
+    this.#machine.handle(now(), navigator?.onLine === false ? "offline" : "online");
   }
 }
 
@@ -196,6 +172,8 @@ interface Surroundings {
   readonly document?: Document;
   readonly navigator?: { readonly onLine?: boolean };
 }
+
+const NEVER = Number.POSITIVE_INFINITY;
 
 function now(): Now {
   return { instant: performance.now(), unix: Date.now() };

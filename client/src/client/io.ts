@@ -1,68 +1,92 @@
-/** What goes into a client's machine and what comes out of it. All of it can be copied into another thread. */
+/**
+ * What goes into a client's machine and what comes out of it: a name and what belongs to it. All of it can be copied
+ * into another thread.
+ */
 
 import type { TidingsError } from "../errors.ts";
 import type { Delivery, Gap } from "../types.ts";
 import type { ClientState, PublishedEvent } from "./api.ts";
 import type { WireEvent } from "./messages.ts";
-import type { Wanted } from "./subscriptions.ts";
+
+/** The clocks: `instant` never jumps, `unix` is what tokens go by. In ms. */
+export interface Now {
+  readonly instant: number;
+  readonly unix: number;
+}
+
+/** What the application subscribes to, under an id of its own. */
+export interface Wanted {
+  readonly id: string;
+  readonly events: readonly string[];
+  readonly filter: unknown;
+  readonly recent: number;
+}
 
 /**
- * What the machine is told. What concerns the connection (`connected`, `message`, `closed`) is ignored from the
- * moment that it lets go of a connection until the next `open` has been polled.
+ * What the machine is told. What concerns the connection (`message`, `closed`) is ignored from the moment that it
+ * lets go of a connection until the next `open` has been polled.
  */
-export type Input =
+export interface Inputs {
   /** Connect, and stay connected. In `unauthorized`, ask for a token again. */
-  | { readonly type: "start" }
+  start: [];
   /** Disconnect. Subscriptions and position stay, so a later start resumes. */
-  | { readonly type: "stop" }
-  | { readonly type: "message"; readonly text: string }
-  /** The connection has ended, or did not open. */
-  | { readonly type: "closed"; readonly code?: number | undefined; readonly reason?: string | undefined }
-  /** The answer to `getToken`, exactly one for each; or an unasked token. `null`: there is none. */
-  | { readonly type: "token"; readonly token: string | null }
-  | { readonly type: "tokenFailed"; readonly cause: unknown }
-  /** The user has logged out: the connection ends. */
-  | { readonly type: "logout" }
-  | { readonly type: "online" }
-  | { readonly type: "offline" }
+  stop: [];
+  message: [text: string];
+  /** The connection has ended, or did not open; without a code where it failed. */
+  closed: [code?: number | undefined, reason?: string | undefined];
+  /** The answer to `getToken`, exactly one for each. `null`: there is none. */
+  token: [token: string | null];
+  tokenFailed: [cause: unknown];
+  /** A token unasked, in place of an answer that is owed. `null`: the user has logged out, and the connection ends. */
+  setToken: [token: string | null];
+  online: [];
+  offline: [];
   /** The page has become visible, or the machine has woken: the connection may be dead unnoticed. */
-  | { readonly type: "visible" }
+  visible: [];
   /** The deadline has come. */
-  | { readonly type: "timeout" }
-  | ({ readonly type: "subscribe" } & Wanted)
-  | { readonly type: "unsubscribe"; readonly id: string }
+  timeout: [];
+  subscribe: [wanted: Wanted];
+  unsubscribe: [id: string];
   /** The event has an id. */
-  | { readonly type: "publish"; readonly id: string; readonly event: unknown }
+  publish: [id: string, event: unknown];
   /** Nobody waits for this publish any more. */
-  | { readonly type: "cancel"; readonly id: string };
+  cancel: [id: string];
+}
 
-/** What the machine asks of its shell or tells the application. */
-export type Output =
-  | { readonly type: "getToken" }
-  | { readonly type: "open"; readonly token: string }
-  | { readonly type: "send"; readonly text: string }
+/** What the machine asks of its shell. */
+export interface Requests {
+  getToken: [];
+  open: [token: string];
+  send: [text: string];
   /** Close the connection and forget it. */
-  | { readonly type: "close"; readonly code: number }
-  | { readonly type: "state"; readonly state: ClientState; readonly error: TidingsError | null }
+  close: [code: number];
+}
+
+/** What the machine tells the application. */
+export interface Told {
+  /** `error`: why it is so. */
+  state: [state: ClientState, error: TidingsError | null];
   /** A subscription has begun, with what it asked to begin with, oldest first. */
-  | {
-      readonly type: "subscribed";
-      readonly subscription: string;
-      readonly offset: number;
-      readonly truncated: boolean;
-      readonly recent: readonly Delivery<WireEvent>[];
-    }
-  | {
-      readonly type: "event";
-      readonly delivery: Delivery<WireEvent>;
-      readonly subscriptions: readonly string[];
-    }
-  | { readonly type: "gap"; readonly gap: Gap }
-  | { readonly type: "published"; readonly publish: string; readonly result: PublishedEvent }
-  /** Something went wrong: with a subscription, which has ended by it, a publish, or the client. */
-  | {
-      readonly type: "error";
-      readonly error: TidingsError;
-      readonly subscription?: string;
-      readonly publish?: string;
-    };
+  subscribed: [
+    subscription: string,
+    beginning: { readonly offset: number; readonly truncated: boolean },
+    recent: readonly Delivery<WireEvent>[],
+  ];
+  event: [delivery: Delivery<WireEvent>, subscriptions: readonly string[]];
+  gap: [gap: Gap];
+  published: [publish: string, result: PublishedEvent];
+  /** Something went wrong: with a subscription, which has ended by it, with a publish, or with the client. */
+  error: [error: TidingsError, about?: { readonly subscription?: string; readonly publish?: string }];
+}
+
+type Named<T extends { readonly [K in keyof T]: readonly unknown[] }> = {
+  [K in keyof T]: [K, ...T[K]];
+}[keyof T];
+
+export type Input = Named<Inputs>;
+export type Output = Named<Requests & Told>;
+
+/** What is done about each. */
+export type Handlers<T extends { readonly [K in keyof T]: readonly unknown[] }> = {
+  readonly [K in keyof T]: (...args: T[K]) => void;
+};

@@ -1,34 +1,32 @@
 /**
- * The application's subscriptions and the server's that carry them: equal ones share one, each sees only what is
- * above its own beginning, and what changes without a connection is told to the next.
+ * The application's subscriptions and the server's that carry them, and up to where they have got everything.
+ *
+ * Equal ones share one of the server's, each sees only what is above its own beginning, and what changes without a
+ * connection is told to the next. The position moves by the rules of PROTOCOL §5: an event is passed on once, and
+ * what is missing is told as a gap.
  */
 
 import { TidingsError } from "../errors.ts";
+import type { Gap, Position } from "../types.ts";
 import { PATTERNS_MAX, RECENT_MAX } from "./config.ts";
+import type { Output, Wanted } from "./io.ts";
 import { matcher, type Routed, type WireFilter } from "./matching.ts";
-import type { Fault, OffsetEvent, ResumedSubscription, SubscribedMessage } from "./messages.ts";
-
-/** What the application asks for, under an id of its own. */
-export interface Wanted {
-  readonly id: string;
-  readonly events: readonly string[];
-  readonly filter: unknown;
-  readonly recent: number;
-}
+import {
+  BadMessage,
+  type Fault,
+  isObject,
+  LANES,
+  type OffsetEvent,
+  type ServerMessages,
+} from "./messages.ts";
 
 /** A subscription of the application. */
 interface Handle {
   readonly id: string;
-  /** It sees what is above; without meaning until its wire subscription lives. */
+  /** It sees what is above; without meaning until its wire subscription has begun. */
   above: number;
   readonly recent: number;
 }
-
-/**
- * How far a subscription of the server has come: to be asked for; deferred, as the server could not serve it at the
- * moment; asked for without an answer; begun and unknown to this connection; begun and known.
- */
-type Stage = "unasked" | "deferred" | "asked" | "untold" | "told";
 
 /** A subscription of the server, shared by handles that ask for the same. */
 interface Wire {
@@ -36,239 +34,254 @@ interface Wire {
   /** Equal for what lets through the same. */
   readonly key: string;
   readonly events: readonly string[];
-  readonly filter: WireFilter;
+  readonly filter: WireFilter | undefined;
   readonly matches: (event: Routed) => boolean;
-  stage: Stage;
-  /** Where it began. */
-  from: number;
+  /** Whether this connection has been asked for it. */
+  asked: boolean;
+  /** Where it began; none before it has. */
+  from: number | undefined;
   handles: Handle[];
 }
 
-/** A subscription of the application that has begun, with what it asked to begin with. */
-export interface Begun {
-  readonly subscription: string;
-  readonly offset: number;
-  readonly recent: readonly OffsetEvent[];
-}
-
-export interface Ended {
-  readonly subscriptions: readonly string[];
-  readonly fault: Fault;
-}
-
 export class Subscriptions {
+  readonly #tell: (...output: Output) => void;
   #wires: Wire[] = [];
-  /** Ids that this connection knows and nobody wants: to be told, and told without an answer. */
+  /** Ids that this connection knows and nobody wants. */
   #unwanted: string[] = [];
-  readonly #leaving = new Map<string, "told" | "deferred">();
   #next = 0;
+  #position: Position | null = null;
+  /** On this connection: to be resumed where there is something to resume; `resumed` must come; live. */
+  #replay: "due" | "asked" | "done" = "due";
 
-  /**
-   * Takes a subscription, or says why not. One that shares another's that has begun sees what is above `newest`, the
-   * highest offset that the client knows, since what came before is not told again: then it has begun.
-   */
-  subscribe({ id, recent, ...wanted }: Wanted, newest: number): Begun | TidingsError | undefined {
-    const { events } = wanted;
+  constructor(tell: (...output: Output) => void) {
+    this.#tell = tell;
+  }
+
+  /** Up to where everything has arrived; none without a subscription that has begun. */
+  get position(): Position | null {
+    return this.#position;
+  }
+
+  /** Takes a subscription. Throws where it is none. */
+  subscribe({ id, events, filter: given, recent }: Wanted): void {
     if (
-      events.length === 0 ||
-      PATTERNS_MAX < events.length ||
-      events.some((text) => typeof text !== "string")
+      !(
+        0 < events.length &&
+        events.length <= PATTERNS_MAX &&
+        events.every((text) => typeof text === "string")
+      )
     ) {
-      return new TidingsError(
-        "invalid_event_type",
-        `Subscribe to 1 to ${PATTERNS_MAX} event types or patterns.`,
-      );
+      throw new TidingsError("invalid_event_type", `Subscribe to 1 to ${PATTERNS_MAX} types or patterns`);
     }
-    if (!Number.isInteger(recent) || recent < 0 || RECENT_MAX < recent) {
-      return new TidingsError("invalid_message", `\`recent\` is a whole number up to ${RECENT_MAX}.`);
+    if (!(Number.isInteger(recent) && 0 <= recent && recent <= RECENT_MAX)) {
+      throw new TidingsError("invalid_message", `\`recent\` is 0 to ${RECENT_MAX}`);
     }
-    const filter = readFilter(wanted.filter);
-    if (filter instanceof TidingsError) return filter;
+    const filter = readFilter(given);
     const key = keyOf(events, filter);
     // The server gives `recent` with a first subscribe only; one that has been asked for cannot be joined.
-    let wire = this.#wires.find((one) => one.key === key && (recent === 0 || isUnasked(one)));
+    let wire = this.#wires.find((one) => one.key === key && (!recent || !(one.asked || isLive(one))));
     if (!wire) {
       const matches = matcher(events, filter);
-      wire = {
-        id: `s${this.#next++}`,
-        key,
-        events: [...events],
-        filter,
-        matches,
-        stage: "unasked",
-        from: 0,
-        handles: [],
-      };
+      const written = { events: [...events], filter: Object.keys(filter)[0] ? filter : undefined };
+      wire = { id: `s${this.#next++}`, key, ...written, matches, asked: false, from: undefined, handles: [] };
       this.#wires.push(wire);
     }
-    const offset = Math.max(wire.from, newest);
-    wire.handles.push({ id, above: offset, recent });
-    return isLive(wire) ? { subscription: id, offset, recent: [] } : undefined;
+    // One that shares another's sees what is above all that is known, since what came before is not told again.
+    const handle = {
+      id,
+      above: Math.max(wire.from ?? 0, ...Object.values(this.#position?.lanes ?? {})),
+      recent,
+    };
+    wire.handles.push(handle);
+    if (isLive(wire)) this.#begin(handle);
   }
 
   unsubscribe(id: string): void {
     for (const wire of this.#wires) {
-      const others = wire.handles.filter((handle) => handle.id !== id);
-      if (others.length === wire.handles.length) continue;
-      wire.handles = others;
-      if (others.length === 0) this.#drop(wire);
-      return;
+      wire.handles = wire.handles.filter((handle) => handle.id !== id);
+      if (!wire.handles[0]) this.#drop(wire);
     }
-  }
-
-  get hasLive(): boolean {
-    return this.#wires.some(isLive);
   }
 
   /** The connection is gone, and with it what it knew. */
   disconnected(): void {
+    this.#replay = "due";
     this.#unwanted = [];
-    this.#leaving.clear();
-    for (const wire of this.#wires) wire.stage = isLive(wire) ? "untold" : "unasked";
+    for (const wire of this.#wires) wire.asked = false;
   }
 
-  /** What a resume takes along: all that have a beginning. Counts as told. */
-  resume(): object[] {
-    const live = this.#wires.filter(isLive);
-    for (const wire of live) wire.stage = "told";
-    return live.map(({ id, from, events, filter }) => ({ id, from, events, filter: present(filter) }));
-  }
-
-  nextUnsubscribe(): object | undefined {
-    const id = this.#unwanted.pop();
-    if (id === undefined) return undefined;
-    this.#leaving.set(id, "told");
-    return { type: "unsubscribe", id };
-  }
-
-  nextSubscribe(): object | undefined {
-    const wire = this.#wires.find((one) => one.stage === "unasked");
-    if (!wire) return undefined;
-    wire.stage = "asked";
-    const { id, events, filter, handles } = wire;
-    const recent = Math.max(...handles.map((handle) => handle.recent));
-    return { type: "subscribe", id, events, filter: present(filter), recent: recent || undefined };
-  }
-
-  /**
-   * The server has begun a subscription. Where another that lives asks for the same, its handles move over there.
-   */
-  subscribed({ id, offset, recent }: SubscribedMessage): Begun[] {
-    const wire = this.#wires.find((one) => one.id === id && one.stage === "asked");
-    if (!wire) return [];
-    const begun = wire.handles.map((handle) => {
-      handle.above = offset;
-      return { subscription: handle.id, offset, recent: handle.recent ? recent.slice(-handle.recent) : [] };
-    });
-    const twin = this.#wires.find((one) => one.key === wire.key && isLive(one));
-    wire.stage = "told";
-    wire.from = offset;
-    if (twin) {
-      twin.handles.push(...wire.handles);
-      this.#drop(wire);
-    }
-    return begun;
-  }
-
-  /**
-   * The server has taken over what a resume told it; undefined where it says nothing of one, which changes nothing.
-   * `anew` where offsets have begun anew, so that what a handle saw before says nothing.
-   */
-  resumed(answers: readonly ResumedSubscription[], anew: boolean): Ended[] | undefined {
-    const byId = new Map(answers.map((answer) => [answer.id, answer]));
-    const told = this.#wires.filter((wire) => wire.stage === "told");
-    if (told.some(({ id }) => byId.get(id)?.offset === undefined && !byId.get(id)?.fault)) return undefined;
-    const ended: Ended[] = [];
-    for (const wire of told) {
-      const { offset = 0, fault } = byId.get(wire.id) ?? {};
-      if (fault) {
-        ended.push({ subscriptions: this.refused(wire.id), fault });
-        continue;
+  /** The next request: a resume once a connection, where there is something to resume, and then what has changed. */
+  next(): { readonly type: string; readonly [field: string]: unknown } | undefined {
+    if (this.#replay === "due") {
+      const live = this.#wires.filter(isLive);
+      if (this.#position && live[0]) {
+        this.#replay = "asked";
+        for (const wire of live) wire.asked = true;
+        const subscriptions = live.map(({ id, from, events, filter }) => ({ id, from, events, filter }));
+        return { type: "resume", id: "r", since: this.#position, subscriptions };
       }
-      wire.from = offset;
-      for (const handle of wire.handles) handle.above = anew ? offset : Math.max(handle.above, offset);
+      this.#replay = "done";
+      this.#position = null;
     }
-    return ended;
+    const unwanted = this.#unwanted.pop();
+    if (unwanted) return { type: "unsubscribe", id: unwanted };
+    const wire = this.#replay === "done" && this.#wires.find((one) => !one.asked);
+    if (!wire) return undefined;
+    wire.asked = true;
+    const { id, events, filter, handles } = wire;
+    const recent = Math.max(...handles.map((handle) => handle.recent)) || undefined;
+    return { type: "subscribe", id, events, filter, recent };
   }
 
-  unsubscribed(id: string): void {
-    this.#leaving.delete(id);
+  /** The server could not serve what `id` names at the moment: it is to be asked again. */
+  defer(id: string): void {
+    const wire = this.#find(id);
+    if (wire) wire.asked = false;
+    else this.#unwanted.push(id);
   }
 
-  /** The server refused what `id` names: the handles that end by it. */
-  refused(id: string): readonly string[] {
-    this.unsubscribed(id);
-    this.#unwanted = this.#unwanted.filter((unwanted) => unwanted !== id);
-    const wire = this.#wires.find((one) => one.id === id);
+  /** The server has ended a subscription, or not begun it. One that nobody holds any more ends in silence. */
+  refused(id: string, { code, message, details }: Fault): void {
+    const wire = this.#find(id);
     this.#wires = this.#wires.filter((one) => one !== wire);
-    return wire ? wire.handles.map((handle) => handle.id) : [];
+    const error = new TidingsError(code, message ?? "", { details });
+    for (const handle of wire?.handles ?? []) this.#tell("error", error, { subscription: handle.id });
   }
 
-  /** The server could not serve what `id` names at the moment: whether it is to be asked again. */
-  defer(id: string): boolean {
-    if (this.#leaving.has(id)) {
-      this.#leaving.set(id, "deferred");
-      return true;
+  /** The server has begun a subscription. Where another that lives asks for the same, its handles move over there. */
+  subscribed({ id, offset, recent = [], truncated }: ServerMessages["subscribed"], epoch: string): void {
+    const wire = this.#find(id);
+    if (!wire?.asked || isLive(wire)) return;
+    if (!this.#wires.some(isLive)) {
+      // What ended before is owed to nobody, so the beginning of the only one is the position.
+      this.#position = {
+        epoch,
+        lanes: everyLane((lane) => Math.max(this.#position?.lanes[lane] ?? 0, offset)),
+      };
     }
-    const wire = this.#wires.find((one) => one.id === id && one.stage === "asked");
-    if (wire) wire.stage = "deferred";
-    return wire !== undefined;
-  }
-
-  /** Asks again for what was deferred. */
-  flush(): void {
-    for (const [id, stage] of this.#leaving) {
-      if (stage !== "deferred") continue;
-      this.#leaving.delete(id);
-      this.#unwanted.push(id);
+    const twin = this.#wires.find((one) => one.key === wire.key && isLive(one));
+    wire.from = offset;
+    for (const handle of wire.handles) {
+      handle.above = offset;
+      this.#begin(handle, recent, truncated);
+      twin?.handles.push(handle);
     }
-    for (const wire of this.#wires) if (wire.stage === "deferred") wire.stage = "unasked";
+    if (twin) this.#drop(wire);
   }
 
-  /** The handles that an event is for. */
-  matching({ offset, event }: OffsetEvent): string[] {
+  /**
+   * Adopts the server's position. What that skips is told here as gaps, because the connection may break before the
+   * server's own come, and the next resume would no longer ask for them.
+   */
+  resumed({ recovered, position, subscriptions }: ServerMessages["resumed"]): void {
+    const old = this.#position;
+    const isAnswered = ({ id }: Wire) =>
+      subscriptions.some((one) => one.id === id && (one.error ?? one.offset) !== undefined);
+    if (!old || this.#replay !== "asked" || !this.#wires.every((wire) => !wire.asked || isAnswered(wire))) {
+      throw new BadMessage("it does not answer the resume");
+    }
+    // A server whose log ends below the position has begun anew even where its epoch is the same.
+    const anew = old.epoch !== position.epoch || LANES.some((lane) => position.lanes[lane] < old.lanes[lane]);
+    this.#replay = "done";
+    this.#position = position;
+    for (const lane of LANES) {
+      const after = old.lanes[lane];
+      const until = position.lanes[lane];
+      if (anew) this.#tell("gap", { lane, until, reason: "epoch" });
+      else if (!recovered && after < until) this.#tell("gap", { lane, after, until, reason: "expired" });
+    }
+    for (const { id, offset = 0, error } of subscriptions) {
+      if (error) this.refused(id, error);
+      const wire = this.#find(id);
+      if (!wire) continue;
+      wire.from = offset;
+      // Where offsets have begun anew, what a handle saw before says nothing.
+      for (const handle of wire.handles) handle.above = Math.max(anew ? 0 : handle.above, offset);
+    }
+  }
+
+  event({ offset, lane, event }: ServerMessages["event"]): void {
+    if (this.#replay !== "done") throw new BadMessage("it comes before resumed");
+    // Without a position nothing is subscribed; what comes was for a subscription that has ended.
+    if (!this.#position || offset <= this.#position.lanes[lane]) return;
+    this.#raise({ [lane]: offset });
     const wires = this.#wires.filter((wire) => isLive(wire) && wire.matches(event));
-    return wires.flatMap(({ handles }) => handles.filter(({ above }) => above < offset).map(({ id }) => id));
+    const handles = wires.flatMap((wire) => wire.handles).filter(({ above }) => above < offset);
+    if (handles[0])
+      this.#tell(
+        "event",
+        { event, offset, lane, recent: false },
+        handles.map(({ id }) => id),
+      );
+  }
+
+  /**
+   * Before `resumed` a heartbeat speaks of a connection without subscriptions, to which nothing is owed: taking its
+   * offsets would skip what the resume is about to ask for.
+   */
+  heartbeat({ lanes }: ServerMessages["heartbeat"]): void {
+    if (this.#replay === "done") this.#raise(lanes);
+  }
+
+  /** A gap that the position covers has been told by `resumed`. */
+  gap({ lane, after, until, reason }: Gap): void {
+    if (!this.#position || (this.#replay === "done" && until <= this.#position.lanes[lane])) return;
+    if (this.#replay === "done") this.#raise({ [lane]: until });
+    this.#tell("gap", { lane, ...(after !== undefined && { after }), until, reason });
+  }
+
+  #find(id: string): Wire | undefined {
+    return this.#wires.find((wire) => wire.id === id);
+  }
+
+  #begin(
+    { id, above: offset, recent: most }: Handle,
+    recent: readonly OffsetEvent[] = [],
+    truncated = false,
+  ): void {
+    const past = most ? recent.slice(-most) : [];
+    const deliveries = past.map((one) => ({ ...one, lane: one.event.priority ?? "normal", recent: true }));
+    this.#tell("subscribed", id, { offset, truncated }, deliveries);
   }
 
   #drop(wire: Wire): void {
     this.#wires = this.#wires.filter((one) => one !== wire);
-    if (wire.stage === "asked" || wire.stage === "told") this.#unwanted.push(wire.id);
+    if (wire.asked) this.#unwanted.push(wire.id);
+  }
+
+  /** Raises lanes of the position to offsets that have been reached. */
+  #raise(offsets: Partial<Position["lanes"]>): void {
+    if (!this.#position) return;
+    const { epoch, lanes } = this.#position;
+    this.#position = { epoch, lanes: everyLane((lane) => Math.max(lanes[lane], offsets[lane] ?? 0)) };
   }
 }
 
-function isUnasked({ stage }: Wire): boolean {
-  return stage === "unasked" || stage === "deferred";
+function isLive({ from }: Wire): boolean {
+  return from !== undefined;
 }
 
-function isLive({ stage }: Wire): boolean {
-  return stage === "untold" || stage === "told";
+function everyLane(of: (lane: keyof Position["lanes"]) => number): Position["lanes"] {
+  return Object.fromEntries(LANES.map((lane) => [lane, of(lane)])) as Record<keyof Position["lanes"], number>;
 }
 
-/** A copy, without what is undefined. */
-function readFilter(filter: unknown): WireFilter | TidingsError {
-  try {
-    const copy: unknown = JSON.parse(JSON.stringify(filter));
-    if (typeof copy === "object" && copy !== null && !Array.isArray(copy)) return copy as WireFilter;
-  } catch {
-    // What JSON cannot write is no filter either.
-  }
-  return new TidingsError(
-    "invalid_filter",
-    "A filter is an object of paths to scalars or arrays of scalars.",
-  );
+/** A copy, without what is undefined. Throws where JSON cannot write it. */
+function readFilter(filter: unknown): WireFilter {
+  const copy: unknown = JSON.parse(JSON.stringify(filter));
+  if (isObject(copy)) return copy;
+  throw new TidingsError("invalid_filter", "A filter is an object of paths to scalars or arrays of scalars");
 }
 
 /** The order of patterns, of paths and of a path's values means nothing, and a value alone is one of one. */
 function keyOf(events: readonly string[], filter: WireFilter): string {
   const paths = Object.entries(filter).map(([path, value]) => {
-    const values = [value].flat().map((one) => JSON.stringify(one));
-    return [path, values.sort()];
+    return [
+      path,
+      [value]
+        .flat()
+        .map((one) => JSON.stringify(one))
+        .sort(),
+    ];
   });
   return JSON.stringify([[...new Set(events)].sort(), paths.sort()]);
-}
-
-/** A filter that lets everything through is not written. */
-function present(filter: WireFilter): WireFilter | undefined {
-  return Object.keys(filter).length === 0 ? undefined : filter;
 }
