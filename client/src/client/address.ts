@@ -2,30 +2,25 @@
 
 import { TidingsError } from "../errors.ts";
 
-export interface Address {
-  readonly webSocket: string;
-  /** What the paths of HTTP are below; ends with a slash. */
-  readonly http: string;
-}
+/** The address of a path of the server, for WebSocket or HTTP. */
+export type Address = (scheme: "ws" | "http", path: string) => string;
 
-/** Reads an address; without one it is the page's own host. A path may stand before the server's own. */
+/** Reads an address; without one it is the page's own host. Before the server's paths others may stand. */
 export function readAddress(url: string | URL = "/"): Address {
-  // Workers have a location too; Node has none.
-  const base = (globalThis as { location?: { href: string } }).location?.href;
-  let read: URL;
   try {
-    read = new URL(url, base);
-  } catch (cause) {
-    throw new TidingsError("invalid_url", `${quoted(url)} is no address: ${HINT}`, { cause });
+    // Workers have a location too; Node has none.
+    const { protocol, host, pathname } = new URL(
+      url,
+      (globalThis as { location?: { href: string } }).location?.href,
+    );
+    const [, secure] = /^(?:ws|http)(s?:)$/.exec(protocol) ?? [];
+    if (secure)
+      return (scheme, path) => scheme + secure + "//" + host + pathname.replace(/\/(ws)?$/, "") + path;
+  } catch {
+    // What cannot be read is refused like what has another scheme.
   }
-  const scheme = /^(?:ws|http)(s?):$/.exec(read.protocol);
-  if (!scheme) throw new TidingsError("invalid_url", `${quoted(url)} has not one of the schemes: ${HINT}`);
-  const below = `${read.host}${read.pathname.replace(/\/(?:ws)?$/, "")}/`;
-  return { webSocket: `ws${scheme[1]}://${below}ws`, http: `http${scheme[1]}://${below}` };
-}
-
-const HINT = "give `url` with ws:, wss:, http: or https:, or on a page as a path of its own host.";
-
-function quoted(url: string | URL): string {
-  return JSON.stringify(String(url));
+  throw new TidingsError(
+    "invalid_url",
+    `No server can be at "${url}": give \`url\` as wss:, ws:, https: or http:`,
+  );
 }

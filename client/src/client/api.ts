@@ -25,7 +25,7 @@ export type WebSocketConstructor = new (
   protocols: string[],
 ) => {
   send(text: string): void;
-  close(code: number): void;
+  close(): void;
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: "error", listener: () => void): void;
   addEventListener(

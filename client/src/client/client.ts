@@ -15,30 +15,25 @@ import type {
 } from "./api.ts";
 import { type Backend, Host } from "./host.ts";
 import type { Handlers, Told } from "./io.ts";
-import { BufferedStream } from "./stream.ts";
+import { openStream } from "./stream.ts";
 
-/** A subscription as the application made it; the types of its events are the caller's affair. */
-interface Subscriber {
-  readonly listener: (event: never, delivery: never) => void;
-  readonly options: SubscribeOptions<never>;
-  /** Stops listening to its signal. */
-  readonly release: () => void;
+/** A subscription or a publish that has not ended. */
+interface Open {
+  /** Only of subscriptions; the types of events are the caller's affair. */
+  readonly onBegin?: SubscribeOptions<never>["onBegin"];
+  readonly listener?: (event: never, delivery: never) => void;
+  /** Only of publishes. */
+  resolve?(result: PublishedEvent): void;
+  failed(error: TidingsError): void;
+  readonly end: () => void;
 }
-
-interface Publisher {
-  resolve(result: PublishedEvent): void;
-  reject(error: TidingsError): void;
-  /** Stops listening to its signal. */
-  readonly release: () => void;
-}
-
-type Listeners = { readonly [K in keyof ClientEvents]: Set<(value: ClientEvents[K]) => void> };
 
 class Client implements TidingsClient {
   readonly #backend: Backend;
-  readonly #subscribers = new Map<string, Subscriber>();
-  readonly #publishers = new Map<string, Publisher>();
-  readonly #listeners: Listeners = { state: new Set(), error: new Set(), gap: new Set() };
+  readonly #open = new Map<string, Open>();
+  readonly #listeners: {
+    readonly [K in keyof ClientEvents]: Set<((value: ClientEvents[K]) => void) | undefined>;
+  };
   readonly #signal: AbortSignal | undefined;
   #state: ClientState = "idle";
   #error: TidingsError | null = null;
@@ -52,34 +47,32 @@ class Client implements TidingsClient {
       this.#emit("state", state);
     },
     gap: (gap) => this.#emit("gap", gap),
-    subscribed: (subscription, beginning, recent) => {
-      const onBegin = this.#subscribers.get(subscription)?.options.onBegin;
-      call(() => onBegin?.(beginning));
-      for (const delivery of recent) this.#deliver(subscription, delivery);
+    subscribed: (id, beginning, recent) => {
+      call(() => this.#open.get(id)?.onBegin?.(beginning));
+      for (const delivery of recent) this.#deliver(id, delivery);
     },
-    event: (delivery, subscriptions) => {
-      for (const subscription of subscriptions) this.#deliver(subscription, delivery);
+    event: (delivery, ids) => {
+      for (const id of ids) this.#deliver(id, delivery);
     },
-    published: (publish, result) => this.#settled(publish)?.resolve(result),
-    error: (error, { subscription, publish } = {}) => {
-      if (publish) {
-        this.#settled(publish)?.reject(error);
-        return;
-      }
-      const onError = subscription ? this.#forget(subscription)?.options.onError : undefined;
-      if (onError) call(() => onError(error));
-      else this.#emit("error", error);
+    published: (id, result) => {
+      const one = this.#open.get(id);
+      one?.resolve?.(result);
+      one?.end();
+    },
+    error: (error, id = "") => {
+      const one = this.#open.get(id);
+      if (one) call(() => one.failed(error));
+      else if (!id) this.#emit("error", error);
+      one?.end();
     },
   };
 
   constructor(options: ClientOptions) {
     this.#backend = new Host(options, this.#told);
     const { onState, onError, onGap, signal } = options;
-    if (onState) this.on("state", onState);
-    if (onError) this.on("error", onError);
-    if (onGap) this.on("gap", onGap);
+    this.#listeners = { state: new Set([onState]), error: new Set([onError]), gap: new Set([onGap]) };
     this.#signal = signal;
-    onAbort(signal, () => this.stop());
+    until(signal, () => this.stop());
   }
 
   get state(): ClientState {
@@ -114,42 +107,39 @@ class Client implements TidingsClient {
     options: SubscribeOptions<P> = {},
   ): Subscription {
     const id = String(this.#next++);
-    const unsubscribe = () => {
-      if (this.#forget(id)) this.#backend.post("unsubscribe", id);
-    };
-    const { signal } = options;
-    if (signal?.aborted) return { id, unsubscribe };
-    const release = onAbort(signal, unsubscribe);
-    this.#subscribers.set(id, { listener, options, release } as Subscriber);
-    const { filter = {}, recent = 0 } = options;
+    const {
+      filter = {},
+      recent = 0,
+      signal,
+      onBegin,
+      onError: failed = (error) => this.#emit("error", error),
+    } = options;
     this.#backend.post("subscribe", { id, events: [events].flat(), filter, recent });
-    this.#connect();
+    const unsubscribe = this.#until(signal, id, { onBegin, listener, failed }, () =>
+      this.#backend.post("unsubscribe", id),
+    );
     return { id, unsubscribe };
   }
 
   events<const P extends EventPattern>(
     events: P | readonly P[],
-    options: EventStreamOptions<P> = {},
+    { buffer = 1000, signal, ...others }: EventStreamOptions<P> = {},
   ): EventStream<EventOf<P>> {
-    const { buffer = 1000, signal, ...others } = options;
-    const release = [
-      () => subscription.unsubscribe(),
-      this.on("state", (state) => {
-        if (state === "closed") stream.end(this.#error);
-      }),
-      onAbort(signal, () => stream.end(null)),
-    ];
-    const stream = new BufferedStream<EventOf<P>>(buffer, () => {
-      for (const one of release) one();
+    return openStream<EventOf<P>>(buffer, ({ push, end }) => {
+      const onError = (error: TidingsError) => {
+        others.onError?.(error);
+        end(error);
+      };
+      const { unsubscribe } = this.subscribe(events, (_, delivery) => push(delivery), { ...others, onError });
+      const off = this.on("state", (state) => {
+        if (state === "closed") end(this.#error);
+      });
+      return until(signal, () => {
+        unsubscribe();
+        off();
+        end(null);
+      });
     });
-    const onError = (error: TidingsError) => {
-      others.onError?.(error);
-      stream.end(error);
-    };
-    const push = (_: EventOf<P>, delivery: Delivery<EventOf<P>>) => stream.push(delivery);
-    const subscription = this.subscribe(events, push, { ...others, onError });
-    if (signal?.aborted) stream.end(null);
-    return stream;
   }
 
   publish(
@@ -157,22 +147,13 @@ class Client implements TidingsClient {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<PublishedEvent> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted || this.#state === "closed") {
-        reject(
-          new TidingsError("stopped", "Nothing is published: `start` the client.", { cause: signal?.reason }),
-        );
-        return;
-      }
       const id = String(this.#next++);
-      const release = onAbort(signal, () => {
-        this.#settled(id);
-        this.#backend.post("cancel", id);
-        reject(new TidingsError("stopped", "The wait was ended.", { cause: signal?.reason }));
-      });
-      this.#publishers.set(id, { resolve, reject, release });
       // With an id of its own, what is sent again after a reconnection is published once.
       this.#backend.post("publish", id, { ...event, id: event.id ?? newId() });
-      this.#connect();
+      this.#until(signal, id, { resolve, failed: reject }, () => {
+        this.#backend.post("cancel", id);
+        reject(new TidingsError("stopped", "The wait was ended", { cause: signal?.reason }));
+      });
     });
   }
 
@@ -183,42 +164,33 @@ class Client implements TidingsClient {
   ): () => void {
     // Its own function, so that the same listener given twice is called twice and ended apart.
     const own = (value: ClientEvents[K]) => listener(value);
-    const release = onAbort(signal, () => off());
-    const off = () => {
-      release();
-      this.#listeners[name].delete(own);
-    };
-    if (!signal?.aborted) this.#listeners[name].add(own);
-    return off;
+    const listeners = this.#listeners[name].add(own);
+    return until(signal, () => listeners.delete(own));
   }
 
-  /** The first that wants something connects. */
-  #connect(): void {
-    if (!this.#started) this.start();
+  /** Keeps what is open until the signal, the server or the function that is returned ends it. Connects for it. */
+  #until(
+    signal: AbortSignal | undefined,
+    id: string,
+    open: Omit<Open, "end">,
+    ended: () => void,
+  ): () => void {
+    const end = until(signal, () => {
+      if (this.#open.delete(id)) ended();
+    });
+    this.#open.set(id, { ...open, end });
+    if (signal?.aborted) end();
+    else if (!this.#started) this.start();
+    return end;
   }
 
-  #deliver(subscription: string, delivery: Delivery<unknown>): void {
+  #deliver(id: string, delivery: Delivery<unknown>): void {
     // A listener before may have ended this one.
-    const subscriber = this.#subscribers.get(subscription);
-    if (subscriber) call(() => subscriber.listener(delivery.event as never, delivery as never));
-  }
-
-  #settled(publish: string): Publisher | undefined {
-    const publisher = this.#publishers.get(publish);
-    publisher?.release();
-    this.#publishers.delete(publish);
-    return publisher;
-  }
-
-  #forget(subscription: string): Subscriber | undefined {
-    const subscriber = this.#subscribers.get(subscription);
-    subscriber?.release();
-    this.#subscribers.delete(subscription);
-    return subscriber;
+    call(() => this.#open.get(id)?.listener?.(delivery.event as never, delivery as never));
   }
 
   #emit<K extends keyof ClientEvents>(name: K, value: ClientEvents[K]): void {
-    for (const listener of [...this.#listeners[name]]) call(() => listener(value));
+    for (const listener of [...this.#listeners[name]]) call(() => listener?.(value));
   }
 }
 
@@ -238,13 +210,18 @@ function call(listener: () => void): void {
   }
 }
 
-/** Calls `listener` when the signal is aborted; returns what ends that. */
-function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
-  signal?.addEventListener("abort", listener, { once: true });
-  return () => signal?.removeEventListener("abort", listener);
+/** Has `end` happen when the signal is aborted, or by the function that is returned. */
+function until(signal: AbortSignal | undefined, end: () => void): () => void {
+  const once = () => {
+    signal?.removeEventListener("abort", once);
+    end();
+  };
+  signal?.addEventListener("abort", once);
+  if (signal?.aborted) once();
+  return once;
 }
 
-/** 130 random bits. `randomUUID` is not there on pages over `http:`. */
+/** 128 random bits. `randomUUID` is not there on pages over `http:`. */
 function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(26)), (byte) => (byte % 32).toString(32)).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

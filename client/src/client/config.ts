@@ -8,8 +8,6 @@ export const BACKOFF_CAP = 30_000;
 export const BACKOFF_RESET = 10_000;
 /** From the wish to connect until `welcome`. */
 export const CONNECT_TIMEOUT = 15_000;
-/** From `welcome` until `resumed`. */
-export const RESUME_TIMEOUT = 60_000;
 /** After a page has become visible, how long the server may take for a sign of life. */
 export const PROBE_TIMEOUT = 5_000;
 /** Before a request is repeated that the server could not serve at the moment; up to as much again is added. */
@@ -34,7 +32,3 @@ export const PUBLISHES_IN_FLIGHT = 8;
 export const MESSAGE_INTERVAL = 10;
 /** Messages at once at most; less than the server allows, because it counts long scans as more. */
 export const MESSAGES_BURST = 100;
-/** What a server may say of itself is taken within these bounds. */
-export const TIMEOUT_MIN = 1_000;
-export const TIMEOUT_MAX = 3_600_000;
-export const LEAVE_MAX = 600_000;

@@ -19,8 +19,9 @@ export interface Backend {
 }
 
 export class Host implements Backend {
-  readonly #options: ClientOptions;
   readonly #address: Address;
+  readonly #getToken: NonNullable<ClientOptions["getToken"]>;
+  readonly #webSocket: WebSocketConstructor | undefined;
   /** What is done about each output. */
   readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
@@ -29,24 +30,30 @@ export class Host implements Backend {
   #question: AbortController | undefined;
   /** Listens to the browser while the client is not stopped. */
   #surroundings: AbortController | undefined;
-  /** A token that does not change is given once: asked again, it is not the one that is wanted. */
-  #tokenGiven = false;
+  /** What publishes, once the application does. */
+  #publishing: Promise<void> | undefined;
   #draining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The instant that the timer is set to. */
-  #timerAt = NEVER;
 
   /** Throws where the options cannot be. */
   constructor(options: ClientOptions, told: Handlers<Told>) {
-    this.#options = options;
+    let { token = null } = options;
+    // A token that does not change is given once: asked again, it is not the one that is wanted.
+    const giveOnce = () => {
+      const given = token;
+      token = null;
+      return given;
+    };
     this.#address = readAddress(options.url);
+    this.#getToken = options.getToken ?? giveOnce;
+    this.#webSocket = options.webSocket ?? (globalThis as Surroundings).WebSocket;
     this.#handlers = {
       ...told,
       getToken: () => this.#ask(),
       open: (token) => this.#open(token),
       send: (text) => this.#connection?.send(text),
-      close: (code) => {
-        this.#connection?.close(code);
+      close: () => {
+        this.#connection?.close();
         this.#connection = undefined;
       },
     };
@@ -60,6 +67,19 @@ export class Host implements Backend {
     if (input[0] === "start") this.#listen();
     // An older answer must not replace what the application gives by itself.
     if (input[0] === "setToken") this.#question?.abort();
+    if (input[0] === "publish" || input[0] === "cancel") {
+      this.#publishing ??= import("./publishes.ts").then(({ Publishes }) => this.#machine.attach(Publishes));
+      this.#publishing.then(
+        () => this.#handle(...input),
+        (cause) => {
+          const error = new TidingsError("connection_failed", "What publishes could not be loaded", {
+            cause,
+          });
+          this.#handlers.error(error, input[1]);
+        },
+      );
+      return;
+    }
     this.#machine.handle(now(), ...input);
     queueMicrotask(() => this.#drain());
   }
@@ -83,24 +103,12 @@ export class Host implements Backend {
     this.#arm();
   }
 
-  /** Sets the timer, unless it rings early enough already: a deadline that has moved on is looked at then. */
   #arm(): void {
-    const due = this.#machine.pollTimeout();
-    if (due === this.#timerAt || (due > this.#timerAt && due !== NEVER)) return;
-    this.#disarm();
-    if (due === NEVER) return;
-    this.#timerAt = due;
-    const ring = () => {
-      this.#disarm();
-      this.#handle("timeout");
-    };
-    // Longer delays than this overflow the timer's own number.
-    this.#timer = setTimeout(ring, Math.min(Math.ceil(due - now().instant), 2 ** 31 - 1));
-  }
-
-  #disarm(): void {
     clearTimeout(this.#timer);
-    this.#timerAt = NEVER;
+    const delay = Math.ceil(this.#machine.pollTimeout() - now().instant);
+    // Longer delays than this overflow the timer's own number; where nothing is due, none is set.
+    if (delay < Number.POSITIVE_INFINITY)
+      this.#timer = setTimeout(() => this.#handle("timeout"), Math.min(delay, 2 ** 31 - 1));
   }
 
   #open(token: string): void {
@@ -111,69 +119,48 @@ export class Host implements Backend {
         this.#handle("closed", code, reason);
       },
     };
-    if (!/^[\w.-]+$/.test(token)) {
-      receiver.closed(4401, "it is not a JWT");
-      return;
-    }
     try {
-      const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor };
-      const implementation = this.#options.webSocket ?? WebSocket;
-      if (!implementation) throw new TidingsError("connection_failed", "there is no WebSocket here");
-      this.#connection = openWebSocket(implementation, this.#address, token, receiver);
+      if (!this.#webSocket) throw "there is no WebSocket here";
+      this.#connection = openWebSocket(this.#webSocket, this.#address("ws", "/ws"), token, receiver);
     } catch (error) {
-      receiver.closed(undefined, String(error));
+      receiver.closed(undefined, `${error}`);
     }
   }
 
   #ask(): void {
-    const question = new AbortController();
-    this.#question = question;
-    const { signal } = question;
+    this.#question = new AbortController();
+    const { signal } = this.#question;
     const answer = (...input: Input) => {
       if (!signal.aborted) this.#handle(...input);
     };
-    this.#getToken(signal).then(
+    (async () => this.#getToken({ signal }))().then(
       (token) => answer("token", token),
       (cause: unknown) => answer("tokenFailed", cause),
     );
   }
 
-  async #getToken(signal: AbortSignal): Promise<string | null> {
-    const { getToken, token } = this.#options;
-    if (!getToken) {
-      const given = this.#tokenGiven;
-      this.#tokenGiven = true;
-      return given ? null : (token ?? null);
-    }
-    return (await getToken({ signal })) || null;
-  }
-
   #listen(): void {
-    if (this.#surroundings && !this.#surroundings.signal.aborted) return;
+    this.#surroundings?.abort();
     this.#surroundings = new AbortController();
-    const options = { signal: this.#surroundings.signal };
-    const { addEventListener, document, navigator } = globalThis as Surroundings;
-    const handler = (type: "online" | "offline" | "visible") => () => this.#handle(type);
-    addEventListener?.("online", handler("online"), options);
-    addEventListener?.("offline", handler("offline"), options);
-    // A page that comes out of the browser's cache had its connection cut.
-    addEventListener?.("pageshow", handler("visible"), options);
-    const show = () => {
-      if (document?.visibilityState === "visible") this.#handle("visible");
+    const { signal } = this.#surroundings;
+    const { document, navigator, addEventListener } = globalThis as Surroundings;
+    const handler = (input: "online" | "offline" | "visible") => () => {
+      if (document?.visibilityState !== "hidden" || input !== "visible") this.#handle(input);
     };
-    document?.addEventListener("visibilitychange", show, options);
+    addEventListener?.("online", handler("online"), { signal });
+    addEventListener?.("offline", handler("offline"), { signal });
+    document?.addEventListener("visibilitychange", handler("visible"), { signal });
     this.#machine.handle(now(), navigator?.onLine === false ? "offline" : "online");
   }
 }
 
 /** What a browser has, a worker has in part, and Node has not. */
 interface Surroundings {
+  readonly WebSocket?: WebSocketConstructor;
   readonly addEventListener?: typeof addEventListener;
   readonly document?: Document;
   readonly navigator?: { readonly onLine?: boolean };
 }
-
-const NEVER = Number.POSITIVE_INFINITY;
 
 function now(): Now {
   return { instant: performance.now(), unix: Date.now() };

@@ -59,7 +59,7 @@ export interface Requests {
   open: [token: string];
   send: [text: string];
   /** Close the connection and forget it. */
-  close: [code: number];
+  close: [];
 }
 
 /** What the machine tells the application. */
@@ -68,15 +68,15 @@ export interface Told {
   state: [state: ClientState, error: TidingsError | null];
   /** A subscription has begun, with what it asked to begin with, oldest first. */
   subscribed: [
-    subscription: string,
+    id: string,
     beginning: { readonly offset: number; readonly truncated: boolean },
     recent: readonly Delivery<WireEvent>[],
   ];
-  event: [delivery: Delivery<WireEvent>, subscriptions: readonly string[]];
+  event: [delivery: Delivery<WireEvent>, ids: readonly string[]];
   gap: [gap: Gap];
-  published: [publish: string, result: PublishedEvent];
-  /** Something went wrong: with a subscription, which has ended by it, with a publish, or with the client. */
-  error: [error: TidingsError, about?: { readonly subscription?: string; readonly publish?: string }];
+  published: [id: string, result: PublishedEvent];
+  /** Something went wrong: with a subscription or a publish, which has ended by it, or with the client. */
+  error: [error: TidingsError, id?: string];
 }
 
 type Named<T extends { readonly [K in keyof T]: readonly unknown[] }> = {

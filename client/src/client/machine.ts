@@ -12,36 +12,39 @@ import { TidingsError } from "../errors.ts";
 import type { Position } from "../types.ts";
 import type { ClientState } from "./api.ts";
 import {
-  BAD_MESSAGES,
-  closeError,
-  DISCONNECTED,
-  EXPIRED,
-  isFault,
-  NORMAL,
-  SILENT,
-  UNAUTHORIZED,
-} from "./closes.ts";
-import {
   BACKOFF_BASE,
   BACKOFF_CAP,
   BACKOFF_RESET,
   CONNECT_TIMEOUT,
-  LEAVE_MAX,
   MESSAGE_INTERVAL,
   MESSAGES_BURST,
   PROBE_TIMEOUT,
   REFRESH_BLIND,
   REFRESH_LEAD,
   REFRESH_PAUSE,
-  RESUME_TIMEOUT,
   RETRY_DELAY,
-  TIMEOUT_MAX,
-  TIMEOUT_MIN,
 } from "./config.ts";
 import type { Handlers, Input, Inputs, Now, Output } from "./io.ts";
-import { BadMessage, PROTOCOL, parse, type ServerMessages } from "./messages.ts";
-import { Publishes } from "./publishes.ts";
+import {
+  PROTOCOL,
+  parse,
+  type Receivers,
+  type ServerMessage,
+  type ServerMessages,
+  whole,
+} from "./messages.ts";
+import type { Publishes } from "./publishes.ts";
 import { Subscriptions } from "./subscriptions.ts";
+
+/** The close codes that the client acts on, by their meaning (PROTOCOL §7). */
+const BAD_MESSAGES = 4400;
+const UNAUTHORIZED = 4401;
+const DISCONNECTED = 4403;
+const EXPIRED = 4419;
+/** A reconnection would only repeat them. */
+const FAULTS = [1002, 1003, 1007, 1009, BAD_MESSAGES];
+
+const NEVER = Number.POSITIVE_INFINITY;
 
 /**
  * Where the machine stands. `token` waits for a token; `wanting` wants a connection that the shell has not been asked
@@ -49,24 +52,8 @@ import { Subscriptions } from "./subscriptions.ts";
  */
 type Phase = Exclude<ClientState, "connecting"> | "token" | "wanting" | "opening";
 
-/** What time can bring: the next attempt; the end of the patience with a connection; what is due on one. */
-type Alarm = "retry" | "opening" | "silence" | "probe" | "resume" | "leave" | "refresh" | "flush" | "pace";
-
-/** One welcomed connection. */
-interface Session {
-  readonly epoch: string;
-  readonly since: number;
-  /** How long nothing may be heard. */
-  readonly timeout: number;
-  /** When the token in use expires, as the server said; seconds of Unix time. */
-  expiresAt: number | undefined;
-  /** A token that was sent in place of the one in use. */
-  offered?: string | undefined;
-  /** Failed attempts to get the next token. */
-  refreshes: number;
-  /** When all that was sent would have been sent at the long-run rate. */
-  evenAt: number;
-}
+/** What time can bring: the end of the patience with a connection, the next attempt, or what is due on a connection. */
+type Alarm = "silence" | "retry" | "leave" | "refresh" | "flush" | "pace";
 
 export class Machine {
   readonly #random: () => number;
@@ -74,25 +61,35 @@ export class Machine {
   #now: Now = { instant: 0, unix: 0 };
   #phase: Phase = "idle";
   #online = true;
-  /** The token of the connection that the shell holds, from `opening` on. */
-  #used: string | undefined;
-  /** There in `open`. */
-  #session: Session | undefined;
   /** The instants at which time brings something. */
   #alarms: { [A in Alarm]?: number } = {};
-  /** Failed attempts to connect. */
+  /** Failed attempts to connect, and to get the next token while one is in use. */
   #attempts = 0;
-  /** The token that the next connection uses, whether the server has accepted it, and when it expires. */
+  #refreshes = 0;
+
+  /** The token that the next connection uses. */
   #token: string | undefined;
-  #proven = false;
-  #expiresAt: number | undefined;
+  /** The token that the server accepted last, and until when in Unix time. */
+  #good: string | undefined;
+  #goodUntil = NEVER;
   /** The token that a connection was last closed for, and the close code. */
   #spent: string | undefined;
-  #spentBy: number | undefined;
-  /** A token that the application gave unasked: it wants no other one. */
-  #insisted: string | undefined;
+  #spentBy = 0;
+  /** What the application gave unasked: it wants no other. */
+  #insisted: string | null = null;
   /** Whether an answer of the application is owed, or the question still waits to be polled. */
   #question: "none" | "due" | "asked" = "none";
+
+  /** The token of the connection that the shell holds, from `opening` on. */
+  #used: string | undefined;
+  /** One that was sent in its place. */
+  #offered: string | undefined;
+  /** Of a connection that is open: since when it is, and how long it may be silent. */
+  #since = NEVER;
+  #timeout = 0;
+  /** When all that was sent would have been sent at the long-run rate. */
+  #evenAt = 0;
+
   /** What the shell knows the state to be, and why it is so. */
   #told: ClientState = "idle";
   #error: TidingsError | null = null;
@@ -101,37 +98,75 @@ export class Machine {
     this.#outbox.push(output);
   };
   readonly #subscriptions = new Subscriptions(this.#tell);
-  readonly #publishes = new Publishes();
+  /** There once the application publishes. */
+  #publishes: Publishes | undefined;
 
   readonly #inputs: Handlers<Inputs> = {
-    start: () => this.#start(),
+    start: () => {
+      if (!this.#isAtRest) return;
+      if (this.#phase === "unauthorized") this.#token = undefined;
+      this.#connect();
+    },
     stop: () => this.#stop(null),
-    message: (text) => this.#message(text),
-    closed: (code, reason) => this.#closed(code, reason),
+    message: (text) => {
+      try {
+        this.#message(parse(text));
+      } catch (cause) {
+        this.#retry(new TidingsError("protocol", `The server sent ${text.slice(0, 99)}`, { cause }));
+      }
+    },
+    closed: (code = 1006, reason = "") => {
+      if (this.#used) this.#closed(code, reason, this.#used);
+    },
     token: (token) => this.#answered(token),
     tokenFailed: (cause) => this.#tokenFailed(cause),
-    setToken: (token) => this.#setToken(token),
-    online: () => this.#goOnline(),
-    offline: () => this.#goOffline(),
-    visible: () => this.#visible(),
-    timeout: () => this.#timeout(),
-    subscribe: (wanted) =>
-      this.#attempt("invalid_filter", { subscription: wanted.id }, () =>
-        this.#subscriptions.subscribe(wanted),
-      ),
+    setToken: (token) => {
+      this.#insisted = token;
+      if (token || this.#isAtRest) this.#answered(token);
+      else this.#unauthorized();
+    },
+    online: () => {
+      this.#online = true;
+      this.#attempts = 0;
+      this.#wake();
+    },
+    offline: () => {
+      this.#online = false;
+      if (!this.#isAtRest) this.#leave("offline");
+    },
+    visible: () => this.#wake(),
+    timeout: () => {
+      for (const [name, at] of Object.entries(this.#alarms) as [Alarm, number][]) {
+        // One before may have ended the connection, and this alarm with it.
+        if (this.#now.instant < at || this.#alarms[name] !== at) continue;
+        delete this.#alarms[name];
+        this.#rings[name]();
+      }
+    },
+    subscribe: (wanted) => {
+      try {
+        this.#subscriptions.subscribe(wanted);
+      } catch (cause) {
+        const error = cause instanceof TidingsError ? cause : new TidingsError("invalid_filter", `${cause}`);
+        this.#tell("error", error, wanted.id);
+      }
+    },
     unsubscribe: (id) => this.#subscriptions.unsubscribe(id),
-    publish: (id, event) =>
-      this.#attempt("invalid_event", { publish: id }, () => this.#publishes.publish(id, event)),
-    cancel: (id) => this.#publishes.cancel(id),
+    publish: (id, event) => {
+      if (this.#phase !== "closed") this.#publishes?.publish(id, event);
+      else this.#tell("error", new TidingsError("stopped", "`start` the client to publish"), id);
+    },
+    cancel: (id) => this.#publishes?.cancel(id),
   };
 
-  readonly #rings: Handlers<{ [A in Alarm]: [session: Session] }> = {
+  readonly #rings: { readonly [A in Alarm]: () => void } = {
+    silence: () => this.#giveUp("The server does not answer"),
     retry: () => this.#connect(),
-    opening: () => this.#giveUp("The server did not answer in time"),
-    silence: () => this.#giveUp("The server was silent for too long"),
-    probe: () => this.#giveUp("The server did not answer a ping"),
-    resume: () => this.#giveUp("The server did not answer a resume"),
-    leave: ({ since }) => this.#leaveAsAsked(since),
+    // The server has chosen the moment; only one that asks again and again meets the delays.
+    leave: () => {
+      if (this.#isSettled) this.#connect();
+      else this.#giveUp("The server asked to connect anew");
+    },
     refresh: () => this.#ask(),
     // Requests that were held back are polled after every input.
     flush: () => {},
@@ -139,29 +174,23 @@ export class Machine {
   };
 
   /** What each message does on a welcomed connection. */
-  readonly #messages: Handlers<{
-    [T in keyof ServerMessages]: [message: ServerMessages[T], session: Session];
-  }> = {
+  readonly #messages: Receivers<keyof ServerMessages> = {
+    ...this.#subscriptions.messages,
     welcome: () => {
-      throw new BadMessage("it comes once");
+      throw new Error("it comes once");
     },
-    event: (message) => this.#subscriptions.event(message),
-    heartbeat: (message) => this.#subscriptions.heartbeat(message),
-    gap: (message) => this.#subscriptions.gap(message),
-    subscribed: (message, { epoch }) => this.#subscriptions.subscribed(message, epoch),
-    resumed: (message) => {
-      this.#subscriptions.resumed(message);
-      delete this.#alarms.resume;
+    authenticated: ({ expiresAt }) => {
+      if (!this.#offered) return;
+      this.#used = this.#offered;
+      this.#offered = undefined;
+      this.#accepted(expiresAt);
     },
-    authenticated: ({ expiresAt }, session) => this.#authenticated(session, expiresAt),
-    published: ({ id, eventId, offset, duplicate }) => {
-      const publish = this.#publishes.answered(id);
-      if (publish) this.#tell("published", publish, { eventId, offset, duplicate });
-    },
+    published: (message) => this.#publishes?.published(message),
     reconnect: ({ after }) => {
-      this.#alarms.leave ??= this.#now.instant + Math.min(after, LEAVE_MAX);
+      this.#alarms.leave ??= this.#now.instant + whole(after);
     },
-    error: (message, session) => this.#refused(session, message),
+    error: ({ id = "", code, message = "", details }) =>
+      this.#refused(id, new TidingsError(code, message, { details })),
   };
 
   /** A machine that is `idle`. `random` gives numbers from 0 to below 1, all equally likely. */
@@ -177,6 +206,11 @@ export class Machine {
   /** Up to where everything has arrived; none without a subscription that has begun. */
   get position(): Position | null {
     return this.#subscriptions.position;
+  }
+
+  /** Gives it what publishes; `publish` and `cancel` come after. */
+  attach(Publisher: typeof Publishes): void {
+    this.#publishes = new Publisher(this.#tell);
   }
 
   handle(now: Now, ...[name, ...args]: Input): void {
@@ -200,12 +234,11 @@ export class Machine {
     if (this.#phase === "wanting" && this.#token) {
       this.#phase = "opening";
       this.#used = this.#token;
-      this.#alarm("opening", CONNECT_TIMEOUT);
+      this.#alarm("silence", CONNECT_TIMEOUT);
       return ["open", this.#token];
     }
-    const request = this.#session && this.#request(this.#session);
-    if (!request) return undefined;
-    return ["send", typeof request === "string" ? request : JSON.stringify(request)];
+    const request = this.#phase === "open" && this.#request();
+    return request ? ["send", JSON.stringify(request)] : undefined;
   }
 
   /** When `timeout` is due at the latest; an instant, which never comes where nothing is. */
@@ -218,35 +251,20 @@ export class Machine {
    * is kept within what the server takes from one connection (PROTOCOL §7), so that an application in a hurry is
    * slowed down and not closed with 4429.
    */
-  #request(session: Session): object | string | undefined {
-    const now = this.#now.instant;
-    const freeAt = session.evenAt - (MESSAGES_BURST - 1) * MESSAGE_INTERVAL;
-    let request: object | string | undefined;
-    if (this.#token && this.#token !== this.#used && !session.offered) {
-      session.offered = this.#token;
+  #request(): object | undefined {
+    const { instant } = this.#now;
+    const freeAt = this.#evenAt - (MESSAGES_BURST - 1) * MESSAGE_INTERVAL;
+    let request: object | undefined;
+    if (this.#token !== this.#used && !this.#offered) {
+      this.#offered = this.#token;
       request = { type: "auth", id: "a", token: this.#token };
-    } else if (now < freeAt) {
+    } else if (instant < freeAt) {
       this.#alarms.pace = freeAt;
-    } else if (this.#alarms.flush === undefined) {
-      const wanted = this.#subscriptions.next();
-      if (wanted?.type === "resume") this.#alarm("resume", RESUME_TIMEOUT);
-      request = wanted ?? this.#publishes.next();
+    } else if (!this.#alarms.flush) {
+      request = this.#subscriptions.next() ?? this.#publishes?.next();
     }
-    if (request) session.evenAt = Math.max(session.evenAt, now) + MESSAGE_INTERVAL;
+    if (request) this.#evenAt = Math.max(this.#evenAt, instant) + MESSAGE_INTERVAL;
     return request;
-  }
-
-  /** Does what the application asks for, or tells why not. */
-  #attempt(code: string, about: { subscription: string } | { publish: string }, act: () => void): void {
-    try {
-      act();
-    } catch (cause) {
-      this.#tell(
-        "error",
-        cause instanceof TidingsError ? cause : new TidingsError(code, `${cause}`, { cause }),
-        about,
-      );
-    }
   }
 
   /** Has time bring something after `delay`. */
@@ -256,110 +274,68 @@ export class Machine {
 
   // When the client connects, lets go and waits (PROTOCOL §5 and §7)
 
-  #start(): void {
-    const phase = this.#phase;
-    if (phase === "unauthorized") this.#token = undefined;
-    if (phase === "idle" || phase === "closed" || phase === "unauthorized") this.#connect();
+  /** Whether nothing is to be done about the connection. */
+  get #isAtRest(): boolean {
+    return this.#phase === "idle" || this.#phase === "closed" || this.#phase === "unauthorized";
   }
 
-  /** Enters `closed`, where nothing waits any more; with an error, for a fault that a reconnection would repeat. */
-  #stop(error: TidingsError | null): void {
-    this.#leave(NORMAL);
-    this.#attempts = 0;
-    this.#error = null;
-    if (error) this.#fail(error);
-    const stopped = error ?? new TidingsError("stopped", "The client was stopped before the answer came");
-    for (const publish of this.#publishes.takeAll()) this.#tell("error", stopped, { publish });
-    this.#phase = "closed";
-  }
-
-  #goOnline(): void {
-    this.#online = true;
-    if (this.#phase === "offline" || this.#phase === "waiting") {
-      this.#attempts = 0;
-      this.#connect();
-    } else {
-      // The network may be another one, and the connection dead without a word.
-      this.#probe();
-    }
-  }
-
-  #goOffline(): void {
-    this.#online = false;
-    if (this.#phase === "idle" || this.#phase === "closed" || this.#phase === "unauthorized") return;
-    this.#leave(NORMAL);
-    this.#phase = "offline";
-  }
-
-  /** The timers of a page that was hidden may be late by minutes, so what they would do is done at once. */
-  #visible(): void {
-    if (this.#phase === "waiting" || (this.#alarms.silence ?? this.#now.instant + 1) <= this.#now.instant) {
-      this.#leave(SILENT);
-      this.#connect();
-    } else {
-      this.#probe();
-    }
-  }
-
-  /** Asks for a sign of life. */
-  #probe(): void {
-    if (!this.#session || this.#alarms.probe) return;
-    this.#alarm("probe", PROBE_TIMEOUT);
-    this.#tell("send", '{"type":"ping"}');
+  /** Whether the connection has been open for so long that the delays begin anew. */
+  get #isSettled(): boolean {
+    return this.#since + BACKOFF_RESET <= this.#now.instant;
   }
 
   /**
-   * Lets go of the connection, if there is one, with `code` unless it is closed already. The caller enters what
-   * follows.
+   * There is a network, or the page has become visible: what timers would do is done at once, as they may be late by
+   * minutes, and a connection that may be dead without a word is asked for a sign of life.
    */
-  #leave(code?: number): void {
-    if (code && this.#used) this.#tell("close", code);
+  #wake(): void {
+    const left = (this.#alarms.silence ?? NEVER) - this.#now.instant;
+    if (this.#phase === "offline" || this.#phase === "waiting" || left <= 0) {
+      this.#connect();
+    } else if (this.#phase === "open" && PROBE_TIMEOUT < left) {
+      this.#alarm("silence", PROBE_TIMEOUT);
+      this.#tell("send", '{"type":"ping"}');
+    }
+  }
+
+  /** Lets go of the connection, if there is one, and of everything that waits for time. */
+  #leave(phase: Phase): void {
+    if (this.#used) this.#tell("close");
+    if (this.#isSettled) this.#attempts = 0;
     this.#used = undefined;
-    if (this.#session && this.#session.since + BACKOFF_RESET <= this.#now.instant) this.#attempts = 0;
-    this.#session = undefined;
+    this.#offered = undefined;
+    this.#since = NEVER;
     this.#alarms = {};
     // A question that nobody has heard is taken back.
     if (this.#question === "due") this.#question = "none";
     this.#subscriptions.disconnected();
-    this.#publishes.disconnected();
+    this.#publishes?.disconnected();
+    this.#phase = phase;
   }
 
   /** Connects, with a token asked for first where the one at hand is none or has expired. */
   #connect(): void {
-    this.#alarms = {};
-    if (!this.#online) {
-      this.#phase = "offline";
-    } else if (this.#token && !((this.#expiresAt ?? Number.POSITIVE_INFINITY) * 1000 <= this.#now.unix)) {
-      this.#phase = "wanting";
-    } else {
-      this.#ask();
-      this.#phase = "token";
-    }
+    this.#leave("offline");
+    if (!this.#online) return;
+    const isFresh = this.#token && (this.#token !== this.#good || this.#now.unix < this.#goodUntil);
+    if (!isFresh) this.#ask();
+    this.#phase = isFresh ? "wanting" : "token";
   }
 
   /** Connects after the next delay: exponential, with full jitter. */
   #retry(error: TidingsError): void {
-    this.#leave();
+    this.#leave("waiting");
     this.#fail(error);
     this.#alarm("retry", this.#backoff(this.#attempts++));
-    this.#phase = "waiting";
   }
 
   #backoff(attempts: number): number {
     return this.#random() * Math.min(BACKOFF_BASE * 2 ** attempts, BACKOFF_CAP);
   }
 
-  /** Lets go of a connection that does not answer. */
+  /** Lets go of a connection that is good no longer. */
   #giveUp(why: string): void {
-    this.#leave(SILENT);
     this.#retry(new TidingsError("connection_failed", `${why}; trying again`));
-  }
-
-  /** The server has chosen the moment; only one that asks again and again meets the delays. */
-  #leaveAsAsked(since: number): void {
-    this.#leave(NORMAL);
-    if (since + BACKOFF_RESET <= this.#now.instant) this.#connect();
-    else this.#retry(new TidingsError("connection_failed", "The server asked to connect anew"));
   }
 
   /** Tells of an error that is about the client as a whole. */
@@ -368,37 +344,50 @@ export class Machine {
     this.#tell("error", error);
   }
 
-  #unauthorized(error: TidingsError): void {
-    this.#leave(NORMAL);
-    this.#fail(error);
-    this.#phase = "unauthorized";
+  /** Enters `closed`, where nothing waits any more; with an error, for a fault that a reconnection would repeat. */
+  #stop(error: TidingsError | null): void {
+    this.#leave("closed");
+    this.#attempts = 0;
+    this.#error = null;
+    if (error) this.#fail(error);
+    this.#publishes?.stop(error ?? new TidingsError("stopped", "The client was stopped"));
   }
 
-  #closed(code: number | undefined, reason: string | undefined): void {
-    const used = this.#used;
-    if (!used) return;
-    this.#leave();
+  #unauthorized(
+    error = new TidingsError(
+      "unauthorized",
+      "There is no token: sign in, and give it by `setToken` or `getToken`",
+    ),
+  ): void {
+    this.#question = "none";
+    this.#token = undefined;
+    this.#leave("unauthorized");
+    this.#fail(error);
+  }
+
+  #closed(code: number, reason: string, used: string): void {
+    this.#used = undefined;
     const isCurrent = this.#token === used;
     if (code === UNAUTHORIZED || code === DISCONNECTED || code === EXPIRED) {
       this.#spent = used;
       this.#spentBy = code;
       if (isCurrent) this.#token = undefined;
     }
-    const error = closeError(code, reason);
-    // A token that was good once is asked for anew; one that was given just for this connection is not.
-    const isFinal =
-      code === DISCONNECTED ? !this.#token : code === UNAUTHORIZED && isCurrent && !this.#proven;
-    if (isFault(code)) this.#stop(error);
-    else if (isFinal) this.#unauthorized(error);
-    else this.#retry(error);
-  }
-
-  #timeout(): void {
-    for (const [name, at] of Object.entries(this.#alarms) as [Alarm, number][]) {
-      // One before may have ended the connection, and this alarm with it.
-      if (this.#now.instant < at || this.#alarms[name] !== at) continue;
-      delete this.#alarms[name];
-      this.#rings[name](this.#session as Session);
+    const failed = (kind: string, hint: string) =>
+      new TidingsError(kind, `Closed with ${code} ${reason}: ${hint}`);
+    if (FAULTS.includes(code)) {
+      this.#stop(failed("protocol", "a fault of this client; update it, or send less"));
+    } else if (code === DISCONNECTED && !this.#token) {
+      this.#unauthorized(failed("disconnected", "an operator ended it; sign in again"));
+    } else if (code === UNAUTHORIZED && isCurrent && used !== this.#good) {
+      // There is no reason to ask: the application has given this token just for the connection that failed.
+      this.#unauthorized(failed("unauthorized", "the token is not accepted; give another"));
+    } else if (this.#spent === used) {
+      this.#retry(failed("unauthorized", "asking for another token"));
+    } else {
+      this.#retry(
+        failed("connection_failed", "trying again. Does the server run there and allow this origin?"),
+      );
     }
   }
 
@@ -412,167 +401,114 @@ export class Machine {
   /** Takes the answer, or a token unasked. */
   #answered(token: string | null): void {
     const asked = this.#question !== "none";
-    this.#question = "none";
     const phase = this.#phase;
-    const isUsable = token && token !== this.#spent;
-    if (isUsable && token !== this.#token) {
+    this.#question = "none";
+    if (token && token !== this.#spent) {
       this.#token = token;
-      this.#proven = false;
-      this.#expiresAt = undefined;
-    }
-    if (this.#session) {
-      // Without a token, an open connection stays until its own expires.
-      if (token && asked && this.#token === this.#used) this.#tokenFailed(undefined);
-    } else if (!token) {
-      this.#token = undefined;
-      if (phase === "token" || phase === "wanting") this.#unauthorized(noToken());
-    } else if (isUsable) {
       if (phase === "token" || phase === "unauthorized") this.#phase = this.#online ? "wanting" : "offline";
-    } else if (phase === "token") {
-      if (this.#spentBy === EXPIRED) this.#tokenFailed(undefined);
+      else if (phase === "open" && asked && token === this.#used) this.#tokenFailed();
+    } else if (phase !== "open") {
+      // Without a token, a connection that is open stays until its own expires.
+      if (!token) this.#token = undefined;
+      if (phase !== "token" && phase !== "wanting") return;
+      if (!token) this.#unauthorized();
+      else if (this.#spentBy === EXPIRED) this.#tokenFailed();
       else this.#phase = "unauthorized";
     }
   }
 
-  #tokenFailed(cause: unknown): void {
+  #tokenFailed(cause?: unknown): void {
     this.#question = "none";
-    const error = new TidingsError("no_token", "`getToken` failed or gave an expired one; asking again", {
-      cause,
-    });
-    if (this.#session) this.#refreshLater(this.#session, error);
+    const error = new TidingsError("no_token", "`getToken` failed, or gave an expired one", { cause });
+    if (this.#phase === "open") this.#refreshLater(error);
     else if (this.#phase === "token") this.#retry(error);
-  }
-
-  #setToken(token: string | null): void {
-    const phase = this.#phase;
-    if (token) {
-      this.#insisted = token;
-      this.#answered(token);
-      return;
-    }
-    this.#question = "none";
-    this.#token = undefined;
-    if (phase !== "idle" && phase !== "closed" && phase !== "unauthorized") this.#unauthorized(noToken());
   }
 
   /** The server has accepted the token in use: the next one is asked for some time before it expires. */
   #accepted(expiresAt: number | undefined): void {
+    const until = expiresAt === undefined ? NEVER : whole(expiresAt) * 1000;
+    const left = until - this.#now.unix;
     this.#spent = undefined;
-    if (this.#token === this.#used) {
-      this.#proven = true;
-      this.#expiresAt = expiresAt;
-    }
-    delete this.#alarms.refresh;
-    if (expiresAt === undefined) return;
-    const left = expiresAt * 1000 - this.#now.unix;
+    this.#good = this.#used;
+    this.#goodUntil = until;
+    this.#refreshes = 0;
     // Where the clock here holds for expired what the server has just accepted, it says nothing.
     this.#alarm(
       "refresh",
-      left < 0 ? REFRESH_BLIND : Math.max(1000, left - Math.min(REFRESH_LEAD, left / 5)),
+      left < 0 ? REFRESH_BLIND : Math.max(REFRESH_PAUSE, left - Math.min(REFRESH_LEAD, left / 5)),
     );
   }
 
-  #authenticated(session: Session, expiresAt: number | undefined): void {
-    if (!session.offered) return;
-    this.#used = session.offered;
-    session.offered = undefined;
-    session.expiresAt = expiresAt;
-    session.refreshes = 0;
-    this.#accepted(expiresAt);
-  }
-
   /** The server refuses a token that was offered in place of the one in use. */
-  #authRefused(session: Session, error: TidingsError): void {
-    const { offered, expiresAt } = session;
-    session.offered = undefined;
+  #authRefused(error: TidingsError): void {
+    const offered = this.#offered;
+    this.#offered = undefined;
     if (offered === this.#insisted) {
-      // As of another user: this one is not to be acted for any more.
-      this.#leave(NORMAL);
+      // As of another user: the one in use is not to be acted for any more.
       this.#connect();
     } else {
-      if (this.#token === offered) {
-        this.#token = this.#used;
-        this.#proven = true;
-        this.#expiresAt = expiresAt;
-      }
-      this.#refreshLater(session, error);
+      if (this.#token === offered) this.#token = this.#used;
+      this.#refreshLater(error);
     }
   }
 
   /** Asks for the next token after a pause that grows. */
-  #refreshLater(session: Session, error: TidingsError): void {
-    this.#alarm("refresh", REFRESH_PAUSE + this.#backoff(session.refreshes++));
+  #refreshLater(error: TidingsError): void {
+    this.#alarm("refresh", REFRESH_PAUSE + this.#backoff(this.#refreshes++));
     this.#tell("error", error);
   }
 
   // What a message of the server does (PROTOCOL §2–5)
 
-  #message(text: string): void {
-    const session = this.#session;
-    if (session) {
-      this.#alarm("silence", session.timeout);
-      delete this.#alarms.probe;
-    }
-    try {
-      const message = parse(text);
-      if (session) {
-        if (message)
-          (this.#messages[message.type] as (message: unknown, session: Session) => void)(message, session);
-      } else if (this.#used) {
-        if (message?.type !== "welcome") throw new BadMessage("welcome comes first");
-        this.#welcome(message);
-      }
-    } catch (cause) {
-      if (!(cause instanceof BadMessage)) throw cause;
-      this.#leave(BAD_MESSAGES);
-      const words = `A message of the server is wrong (${cause.message}); trying again`;
-      this.#retry(new TidingsError("protocol", words, { details: text.slice(0, 256) }));
+  #message(message: ServerMessage): void {
+    if (this.#phase === "open") {
+      (this.#messages as Readonly<Record<string, (message: unknown) => void>>)[message.type]?.(message);
+      // One that never answers a resume is given up like one that says nothing.
+      if (this.#subscriptions.follows) this.#alarm("silence", this.#timeout);
+    } else if (this.#used) {
+      if (message.type !== "welcome") throw new Error("welcome comes first");
+      this.#welcome(message);
     }
   }
 
   #welcome({ protocol, epoch, heartbeat, expiresAt }: ServerMessages["welcome"]): void {
     if (protocol !== PROTOCOL) {
-      const words = `The server speaks protocol ${protocol}, not ${PROTOCOL}; update this client`;
-      this.#stop(new TidingsError("protocol", words));
+      this.#stop(
+        new TidingsError(
+          "protocol",
+          `The server speaks protocol ${protocol}, not ${PROTOCOL}: update this client`,
+        ),
+      );
       return;
     }
-    const timeout = Math.min(Math.max(heartbeat.timeout, TIMEOUT_MIN), TIMEOUT_MAX);
-    this.#session = { epoch, since: this.#now.instant, timeout, expiresAt, refreshes: 0, evenAt: 0 };
+    this.#subscriptions.connected(epoch);
+    this.#since = this.#now.instant;
+    this.#timeout = whole(heartbeat.timeout);
+    this.#evenAt = 0;
     this.#alarms = {};
-    this.#alarm("silence", timeout);
+    this.#alarm("silence", this.#timeout);
     this.#accepted(expiresAt);
     this.#error = null;
     this.#phase = "open";
   }
 
-  #refused(session: Session, fault: ServerMessages["error"]): void {
-    const { id = "", code, message = "", details } = fault;
-    const kind = id[0];
-    const error = new TidingsError(code, message, { details });
-    const isPassing = ["rate_limited", "unavailable", "internal"].includes(code);
-    if (kind === "s" && !isPassing) {
-      this.#subscriptions.refused(id, fault);
-    } else if (kind === "p" && !isPassing) {
-      const publish = this.#publishes.answered(id);
-      if (publish) this.#tell("error", error, { publish });
-    } else if (kind === "s" || kind === "p") {
-      (kind === "s" ? this.#subscriptions : this.#publishes).defer(id);
+  #refused(id: string, error: TidingsError): void {
+    const isPassing = ["rate_limited", "unavailable", "internal"].includes(error.code);
+    const isSubscription = id.startsWith("s");
+    if (isPassing && (isSubscription || id.startsWith("p"))) {
+      (isSubscription ? this.#subscriptions : this.#publishes)?.defer(id);
       // A server that could not keep up would refuse more, too, and ten refusals close the connection.
       this.#alarms.flush ??= this.#now.instant + RETRY_DELAY * (1 + this.#random());
-    } else if (kind === "r") {
-      this.#leave(NORMAL);
+    } else if (isSubscription) {
+      this.#subscriptions.refused(id, error);
+    } else if (id.startsWith("p")) {
+      this.#publishes?.refused(id, error);
+    } else if (id === "r") {
       this.#retry(error);
-    } else if (kind === "a") {
-      this.#authRefused(session, error);
+    } else if (id === "a") {
+      this.#authRefused(error);
     } else {
       this.#tell("error", error);
     }
   }
-}
-
-function noToken(): TidingsError {
-  return new TidingsError(
-    "unauthorized",
-    "There is no token; sign in, and give it by `setToken` or `getToken`",
-  );
 }

@@ -1,19 +1,22 @@
 /**
  * Events on their way to the server: in order, bounded, sent again after a reconnection with the same event id, so
- * that the server's deduplication makes one of two.
+ * that the server's deduplication makes one of two. Few pages publish, so the machine does without until one does.
  */
 
 import { TidingsError } from "../errors.ts";
 import { EVENT_BYTES_MAX, PUBLISHES_IN_FLIGHT, PUBLISHES_MAX } from "./config.ts";
+import type { Output } from "./io.ts";
+import { type ServerMessages, whole } from "./messages.ts";
 
 interface Pending {
   readonly id: string;
-  readonly text: string;
+  readonly request: { readonly type: string };
   /** Whether it waits for its answer on this connection. */
   sent: boolean;
 }
 
 export class Publishes {
+  readonly #tell: (...output: Output) => void;
   /** By the id that goes over the wire, oldest first. */
   readonly #pending = new Map<string, Pending>();
   #next = 0;
@@ -23,45 +26,52 @@ export class Publishes {
    */
   #slow = false;
 
-  /** Takes an event, which has an id. Throws where it cannot. */
+  constructor(tell: (...output: Output) => void) {
+    this.#tell = tell;
+  }
+
+  /** Takes an event, which has an id, or tells why not. */
   publish(id: string, event: unknown): void {
-    if (PUBLISHES_MAX <= this.#pending.size) {
-      throw new TidingsError(
-        "overflow",
-        `${PUBLISHES_MAX} events wait for their answer: wait for some of them.`,
-      );
+    const request = { type: "publish", id: `p${this.#next++}`, event };
+    const refuse = (code: string, message: string) => {
+      this.#tell("error", new TidingsError(code, message), id);
+    };
+    try {
+      if (PUBLISHES_MAX <= this.#pending.size) {
+        refuse("overflow", `${PUBLISHES_MAX} events wait for their answer: wait for some of them`);
+      } else if (EVENT_BYTES_MAX < new TextEncoder().encode(JSON.stringify(request)).length) {
+        refuse("invalid_event", `An event has at most ${EVENT_BYTES_MAX} bytes: leave something out`);
+      } else {
+        this.#pending.set(request.id, { id, request, sent: false });
+      }
+    } catch (error) {
+      refuse("invalid_event", `An event is an object that JSON can write: ${error}`);
     }
-    const wireId = `p${this.#next++}`;
-    const text = JSON.stringify({ type: "publish", id: wireId, event });
-    if (EVENT_BYTES_MAX < new TextEncoder().encode(text).length) {
-      throw new TidingsError(
-        "invalid_event",
-        `An event has at most ${EVENT_BYTES_MAX} bytes: leave something out.`,
-      );
-    }
-    this.#pending.set(wireId, { id, text, sent: false });
   }
 
   /** Nobody waits for it any more: one that is not on its way is not published. */
   cancel(id: string): void {
-    for (const [wireId, one] of this.#pending) if (one.id === id && !one.sent) this.answered(wireId);
+    for (const [wireId, one] of this.#pending) if (one.id === id && !one.sent) this.#answered(wireId);
   }
 
-  next(): string | undefined {
+  next(): { readonly type: string } | undefined {
     const pending = [...this.#pending.values()];
     const one = pending.find(({ sent }) => !sent);
     const most = this.#slow ? 1 : PUBLISHES_IN_FLIGHT;
     if (!one || most <= pending.filter(({ sent }) => sent).length) return undefined;
     one.sent = true;
-    return one.text;
+    return one.request;
   }
 
-  /** The publish that an answer to `wireId` ends. */
-  answered(wireId: string): string | undefined {
-    const one = this.#pending.get(wireId);
-    this.#pending.delete(wireId);
-    this.#slow &&= 0 < this.#pending.size;
-    return one?.id;
+  published({ id, eventId, offset, duplicate }: ServerMessages["published"]): void {
+    const result = { eventId, offset: whole(offset), duplicate };
+    const publish = this.#answered(id);
+    if (publish) this.#tell("published", publish, result);
+  }
+
+  refused(wireId: string, error: TidingsError): void {
+    const publish = this.#answered(wireId);
+    if (publish) this.#tell("error", error, publish);
   }
 
   /** The server could not take what `wireId` names at the moment: it is to be sent again. */
@@ -77,10 +87,15 @@ export class Publishes {
   }
 
   /** Gives up all of them. */
-  takeAll(): string[] {
-    const ids = [...this.#pending.values()].map((one) => one.id);
-    this.#pending.clear();
-    this.#slow = false;
-    return ids;
+  stop(error: TidingsError): void {
+    for (const wireId of [...this.#pending.keys()]) this.refused(wireId, error);
+  }
+
+  /** The publish that an answer to `wireId` ends. */
+  #answered(wireId: string): string | undefined {
+    const one = this.#pending.get(wireId);
+    this.#pending.delete(wireId);
+    this.#slow &&= 0 < this.#pending.size;
+    return one?.id;
   }
 }

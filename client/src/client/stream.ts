@@ -4,73 +4,62 @@ import type { TidingsError } from "../errors.ts";
 import type { Delivery } from "../types.ts";
 import type { EventStream } from "./api.ts";
 
-export class BufferedStream<E> implements EventStream<E> {
-  readonly #most: number;
-  readonly #close: () => void;
-  #buffer: Delivery<E>[] = [];
-  /** Who waits for the next one. */
-  #waiting: {
-    resolve(result: IteratorResult<Delivery<E>, undefined>): void;
-    reject(error: unknown): void;
-  }[] = [];
-  #dropped = 0;
-  /** `null` where it ended without an error. */
-  #end: TidingsError | null | undefined;
-
-  /** `close` ends the subscription. */
-  constructor(most: number, close: () => void) {
-    this.#most = most;
-    this.#close = close;
-  }
-
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  push(delivery: Delivery<E>): void {
-    const next = this.#waiting.shift();
-    if (next) {
-      next.resolve({ done: false, value: delivery });
-      return;
-    }
-    this.#buffer.push(delivery);
-    if (this.#buffer.length <= this.#most) return;
-    this.#buffer.shift();
-    this.#dropped++;
-  }
-
+/** What feeds a stream. */
+export interface Source<E> {
+  push(delivery: Delivery<E>): void;
   /** Ends it; what is buffered can still be taken, and then the error comes. */
-  end(error: TidingsError | null): void {
-    if (this.#end !== undefined) return;
-    this.#end = error;
-    this.#close();
-    const [first, ...others] = this.#waiting.splice(0);
-    if (error) first?.reject(error);
-    else first?.resolve(DONE);
-    for (const other of others) other.resolve(DONE);
-    if (first) this.#end = null;
-  }
-
-  async next(): Promise<IteratorResult<Delivery<E>, undefined>> {
-    const value = this.#buffer.shift();
-    if (value) return { done: false, value };
-    if (this.#end === undefined)
-      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    const error = this.#end;
-    this.#end = null;
-    if (error) throw error;
-    return DONE;
-  }
-
-  async return(): Promise<IteratorResult<Delivery<E>, undefined>> {
-    this.#buffer = [];
-    this.end(null);
-    return DONE;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
+  end(error: TidingsError | null): void;
 }
 
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+/** A stream that keeps `most` events at most. `open` is called once; what it returns ends the source. */
+export function openStream<E>(most: number, open: (source: Source<E>) => () => void): EventStream<E> {
+  const buffer: Delivery<E>[] = [];
+  let dropped = 0;
+  let ended: TidingsError | null | undefined;
+  let wake = () => {};
+  const end = (error: TidingsError | null) => {
+    if (ended !== undefined) return;
+    ended = error;
+    close();
+    wake();
+  };
+  const push = (delivery: Delivery<E>) => {
+    if (most < buffer.push(delivery)) {
+      buffer.shift();
+      dropped++;
+    }
+    wake();
+  };
+  const close = open({ push, end });
+  async function* take(): AsyncGenerator<Delivery<E>, undefined> {
+    for (;;) {
+      const next = buffer.shift();
+      if (next) {
+        yield next;
+      } else if (ended === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (ended) {
+        throw ended;
+      } else {
+        return;
+      }
+    }
+  }
+  const taken = take();
+  return {
+    get dropped() {
+      return dropped;
+    },
+    next: () => taken.next(),
+    return: () => {
+      // A loop that waits for the next event would wait for ever.
+      end(null);
+      return taken.return(undefined);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,12 +1,11 @@
 /** A connection as the machine's shell sees it, and the one over WebSocket. */
 
-import type { Address } from "./address.ts";
 import type { WebSocketConstructor } from "./api.ts";
 
 /** One connection. Nothing comes of it after `close`. */
 export interface Connection {
   send(text: string): void;
-  close(code: number): void;
+  close(): void;
 }
 
 /** What comes of a connection, in this order: messages, and one end. */
@@ -18,15 +17,16 @@ export interface Receiver {
 
 /**
  * Connects over WebSocket. The token goes as a subprotocol, which no log of a proxy keeps, and not in the address.
- * Throws where the surroundings do not allow the address, as `ws:` from a page over `https:`.
+ * What no token can be is encoded, so that the server refuses it. Throws where the surroundings do not allow the
+ * address, as `ws:` from a page over `https:`.
  */
 export function openWebSocket(
   WebSocket: WebSocketConstructor,
-  address: Address,
+  address: string,
   token: string,
   receiver: Receiver,
 ): Connection {
-  const socket = new WebSocket(address.webSocket, ["tidings.v1", `tidings.bearer.${token}`]);
+  const socket = new WebSocket(address, ["tidings.v1", `tidings.bearer.${encodeURIComponent(token)}`]);
   let live = true;
   const end = (code?: number, reason?: string) => {
     if (live) receiver.closed(code, reason);
@@ -40,9 +40,9 @@ export function openWebSocket(
   socket.addEventListener("close", ({ code, reason }) => end(code, reason));
   return {
     send: (text) => socket.send(text),
-    close: (code) => {
+    close: () => {
       live = false;
-      socket.close(code);
+      socket.close();
     },
   };
 }

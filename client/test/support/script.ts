@@ -3,6 +3,7 @@
 import { expect } from "vitest";
 import type { Input, Now, Output } from "../../src/client/io.ts";
 import { Machine } from "../../src/client/machine.ts";
+import { Publishes } from "../../src/client/publishes.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -51,6 +52,7 @@ export class Script {
   /** A machine that is idle. Its delays are all of what they may be at most, unless told otherwise. */
   constructor(random: () => number = () => 1) {
     this.machine = new Machine(random);
+    this.machine.attach(Publishes);
   }
 
   /** One that is open. */
@@ -164,10 +166,8 @@ function short(output: Output): string {
     }
     case "published":
       return `published ${output[1]} at ${output[2].offset}${output[2].duplicate ? " again" : ""}`;
-    case "error": {
-      const { subscription, publish } = output[2] ?? {};
-      return `${subscription ?? publish ?? "client"}: ${output[1].code}`;
-    }
+    case "error":
+      return `${output[2] ?? "client"}: ${output[1].code}`;
     default:
       return output.join(" ");
   }

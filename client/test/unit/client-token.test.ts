@@ -214,14 +214,14 @@ test("one that the application insists on is connected with where the server doe
   script.handle("setToken", "other");
   expect(script.said()).toEqual(["send auth"]);
   script.message({ type: "error", id: "a", code: "invalid_token", message: "another user" });
-  expect(script.said()).toEqual(["close 1000", "connecting", "open other"]);
+  expect(script.said()).toEqual(["close", "connecting", "open other"]);
 });
 
 test("who logs out is disconnected, and no token is asked for", () => {
   const script = Script.subscribed();
   script.handle("setToken", null);
   script.pass(1_000_000);
-  expect(script.said()).toEqual(["close 1000", "client: unauthorized", "unauthorized"]);
+  expect(script.said()).toEqual(["close", "client: unauthorized", "unauthorized"]);
   script.handle("setToken", "t2");
   script.greet();
   expect(script.said()).toEqual(["open", "send resume"]);
