@@ -15,7 +15,7 @@ export function readAddress(url: string | URL = "/"): Address {
     );
     const [, secure] = /^(?:ws|http)(s?:)$/.exec(protocol) ?? [];
     if (secure)
-      return (scheme, path) => scheme + secure + "//" + host + pathname.replace(/\/(ws)?$/, "") + path;
+      return (scheme, path) => `${scheme}${secure}//${host}${pathname.replace(/\/(ws)?$/, "")}${path}`;
   } catch {
     // What cannot be read is refused like what has another scheme.
   }

@@ -22,10 +22,17 @@ export class Host implements Backend {
   readonly #address: Address;
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
   readonly #webSocket: WebSocketConstructor | undefined;
+  /** Whether another transport may be tried where one fails, and over which one to connect. */
+  readonly #mayTurn: boolean;
+  #overSse: boolean;
+  /** Connections in a row of which nothing came. */
+  #failures = 0;
   /** What is done about each output. */
   readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
   #connection: Connection | undefined;
+  /** Of the connection that is held or being opened; nothing that comes of another is listened to. */
+  #receiver: Receiver | undefined;
   /** The last question for a token; aborted where its answer is not waited for any more. */
   #question: AbortController | undefined;
   /** Listens to the browser while the client is not stopped. */
@@ -46,13 +53,17 @@ export class Host implements Backend {
     };
     this.#address = readAddress(options.url);
     this.#getToken = options.getToken ?? giveOnce;
-    this.#webSocket = options.webSocket ?? (globalThis as Surroundings).WebSocket;
+    const { transport = "auto", webSocket = (globalThis as Surroundings).WebSocket } = options;
+    this.#webSocket = webSocket;
+    this.#mayTurn = transport === "auto" && webSocket !== undefined;
+    this.#overSse = transport === "sse" || (transport === "auto" && !webSocket);
     this.#handlers = {
       ...told,
       getToken: () => this.#ask(),
       open: (token) => this.#open(token),
       send: (text) => this.#connection?.send(text),
       close: () => {
+        this.#receiver = undefined;
         this.#connection?.close();
         this.#connection = undefined;
       },
@@ -112,19 +123,39 @@ export class Host implements Backend {
   }
 
   #open(token: string): void {
+    // Where nothing comes over WebSocket it may be blocked; whether it still is, the next connection finds out.
+    if (this.#mayTurn && (1 < this.#failures || (this.#overSse && this.#failures === 0))) {
+      this.#overSse = !this.#overSse;
+      this.#failures = 0;
+    }
+    this.#failures++;
     const receiver: Receiver = {
-      message: (text) => this.#handle("message", text),
+      message: (text) => {
+        if (this.#receiver !== receiver) return;
+        this.#failures = 0;
+        this.#handle("message", text);
+      },
       closed: (code, reason) => {
-        this.#connection = undefined;
+        if (this.#receiver !== receiver) return;
+        this.#receiver = undefined;
+        if (code && code !== 1006) this.#failures = 0;
         this.#handle("closed", code, reason);
       },
     };
-    try {
-      if (!this.#webSocket) throw "there is no WebSocket here";
-      this.#connection = openWebSocket(this.#webSocket, this.#address("ws", "/ws"), token, receiver);
-    } catch (error) {
-      receiver.closed(undefined, `${error}`);
-    }
+    this.#receiver = receiver;
+    this.#connect(token, receiver).then(
+      (connection) => {
+        if (this.#receiver === receiver) this.#connection = connection;
+        else connection.close();
+      },
+      (error: unknown) => receiver.closed(undefined, `${error}`),
+    );
+  }
+
+  async #connect(token: string, receiver: Receiver): Promise<Connection> {
+    if (this.#overSse) return (await import("./sse.ts")).openSse(this.#address, token, receiver);
+    if (this.#webSocket) return openWebSocket(this.#webSocket, this.#address("ws", "/ws"), token, receiver);
+    throw new Error("there is no WebSocket here: give `webSocket`");
   }
 
   #ask(): void {

@@ -2,13 +2,12 @@
 
 import type { WebSocketConstructor } from "./api.ts";
 
-/** One connection. Nothing comes of it after `close`. */
 export interface Connection {
   send(text: string): void;
   close(): void;
 }
 
-/** What comes of a connection, in this order: messages, and one end. */
+/** What comes of a connection: messages, and then its end. Whoever receives passes over what comes later. */
 export interface Receiver {
   message(text: string): void;
   /** Without a code where the connection did not open or broke. */
@@ -27,22 +26,9 @@ export function openWebSocket(
   receiver: Receiver,
 ): Connection {
   const socket = new WebSocket(address, ["tidings.v1", `tidings.bearer.${encodeURIComponent(token)}`]);
-  let live = true;
-  const end = (code?: number, reason?: string) => {
-    if (live) receiver.closed(code, reason);
-    live = false;
-  };
-  socket.addEventListener("message", ({ data }) => {
-    if (live) receiver.message(String(data));
-  });
+  socket.addEventListener("message", ({ data }) => receiver.message(String(data)));
   // Where a connection fails, not every implementation says `close` after `error`.
-  socket.addEventListener("error", () => end());
-  socket.addEventListener("close", ({ code, reason }) => end(code, reason));
-  return {
-    send: (text) => socket.send(text),
-    close: () => {
-      live = false;
-      socket.close();
-    },
-  };
+  socket.addEventListener("error", () => receiver.closed());
+  socket.addEventListener("close", ({ code, reason }) => receiver.closed(code, reason));
+  return socket;
 }

@@ -1,21 +1,9 @@
 /** The client against a real server, over real sockets. */
 
-import { expect, onTestFinished, test, vi } from "vitest";
-import { WebSocket } from "ws";
-import { type ClientOptions, createClient, type Gap, type TidingsClient } from "../../src/index.ts";
-import { numbered, Server, token, waitFor } from "../support/server.ts";
-
-function connect(server: Server, options: ClientOptions = {}): TidingsClient {
-  const stop = new AbortController();
-  onTestFinished(() => stop.abort());
-  return createClient({
-    url: server.url,
-    token: token(),
-    webSocket: WebSocket,
-    signal: stop.signal,
-    ...options,
-  });
-}
+import { expect, test, vi } from "vitest";
+import type { Gap } from "../../src/index.ts";
+import { connect } from "../support/client.ts";
+import { numbered, Server, waitFor } from "../support/server.ts";
 
 test("a subscription begins with recent events and goes on with what is published", async () => {
   await using server = await Server.start();
