@@ -39,6 +39,8 @@ export class Host implements Backend {
   #surroundings: AbortController | undefined;
   /** What publishes, once the application does. */
   #publishing: Promise<void> | undefined;
+  /** Settled once inputs may be taken. */
+  readonly #ready: Promise<void>;
   #draining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -57,6 +59,13 @@ export class Host implements Backend {
     this.#webSocket = webSocket;
     this.#mayTurn = transport === "auto" && webSocket !== undefined;
     this.#overSse = transport === "sse" || (transport === "auto" && !webSocket);
+    const { persist } = options;
+    const name = typeof persist === "string" ? persist : this.#address("ws", "/ws");
+    // Where nothing can be kept, or was, the page begins at the end of the log.
+    const keeping = persist
+      ? import("./persist.ts").then(({ keep }) => keep(this.#machine, name))
+      : Promise.resolve();
+    this.#ready = keeping.catch(() => {});
     this.#handlers = {
       ...told,
       getToken: () => this.#ask(),
@@ -75,24 +84,25 @@ export class Host implements Backend {
   }
 
   post(...input: Input): void {
-    if (input[0] === "start") this.#listen();
+    const [name, id] = input;
+    if (name === "start") this.#listen();
     // An older answer must not replace what the application gives by itself.
-    if (input[0] === "setToken") this.#question?.abort();
-    if (input[0] === "publish" || input[0] === "cancel") {
+    if (name === "setToken") this.#question?.abort();
+    const isPublish = name === "publish" || name === "cancel";
+    if (isPublish) {
       this.#publishing ??= import("./publishes.ts").then(({ Publishes }) => this.#machine.attach(Publishes));
-      this.#publishing.then(
-        () => this.#handle(...input),
-        (cause) => {
-          const error = new TidingsError("connection_failed", "What publishes could not be loaded", {
-            cause,
-          });
-          this.#handlers.error(error, input[1]);
-        },
-      );
-      return;
     }
-    this.#machine.handle(now(), ...input);
-    queueMicrotask(() => this.#drain());
+    // What is done in one turn, as by a component that mounts and unmounts, is all taken before any of it is told.
+    (isPublish ? this.#publishing : this.#ready)
+      ?.then(() => this.#machine.handle(now(), ...input))
+      .then(
+        () => this.#drain(),
+        (cause: unknown) =>
+          this.#handlers.error(
+            new TidingsError("connection_failed", `Loading failed: ${cause}`),
+            isPublish ? id : undefined,
+          ),
+      );
   }
 
   /** Takes what happened outside. */

@@ -34,7 +34,7 @@ import {
   whole,
 } from "./messages.ts";
 import type { Publishes } from "./publishes.ts";
-import { Subscriptions } from "./subscriptions.ts";
+import { type Saved, Subscriptions } from "./subscriptions.ts";
 
 /** The close codes that the client acts on, by their meaning (PROTOCOL §7). */
 const BAD_MESSAGES = 4400;
@@ -206,6 +206,16 @@ export class Machine {
   /** Up to where everything has arrived; none without a subscription that has begun. */
   get position(): Position | null {
     return this.#subscriptions.position;
+  }
+
+  /** What to keep for the page after this one. */
+  get saved(): Saved | null {
+    return this.#subscriptions.saved;
+  }
+
+  /** Goes on where the page before was. Throws where this is nothing saved. */
+  restore(saved: Saved): void {
+    this.#subscriptions.restore(saved);
   }
 
   /** Gives it what publishes; `publish` and `cancel` come after. */

@@ -36,11 +36,18 @@ interface Wire {
   handles: Handle[];
 }
 
+/** What outlives a page: the position, and where each of its subscriptions began, by key. */
+export interface Saved extends Position {
+  readonly begun: Readonly<Record<string, number>>;
+}
+
 export class Subscriptions {
   readonly #tell: (...output: Output) => void;
   #wires: Wire[] = [];
   /** Ids that this connection knows and nobody wants. */
   #unwanted: string[] = [];
+  /** Where subscriptions of the page before began, until the first connection. */
+  #kept: Readonly<Record<string, number>> = {};
   #next = 0;
   /** The epoch of the connection, and of the position. */
   #current = "";
@@ -136,6 +143,19 @@ export class Subscriptions {
     return this.#lanes ? { epoch: this.#epoch, lanes: { ...this.#lanes } } : null;
   }
 
+  /** What to keep for the page after this one; nothing where nothing is subscribed. */
+  get saved(): Saved | null {
+    const begun = this.#wires.flatMap(({ key, from }) => (from === undefined ? [] : [[key, from]]));
+    return this.position && { ...this.position, begun: Object.fromEntries(begun) };
+  }
+
+  /** Goes on where the page before was, with what is subscribed to as there. Throws where it is nothing saved. */
+  restore({ epoch, lanes, begun }: Saved): void {
+    this.#lanes = everyLane((lane) => whole(lanes[lane]));
+    this.#epoch = epoch;
+    this.#kept = begun;
+  }
+
   /** Takes a subscription. Throws where it is none; what only the server can know of it, the server refuses. */
   subscribe({ id, events, filter: given, recent }: Wanted): void {
     if (!events[0] || PATTERNS_MAX < events.length) {
@@ -146,24 +166,15 @@ export class Subscriptions {
     const key = JSON.stringify([[...new Set(events)].sort(), Object.entries(filter).sort()]);
     // The server gives `recent` with a first subscribe only; one that has been asked for cannot be joined.
     let wire = this.#wires.find((one) => one.key === key && (!recent || !(one.asked || isLive(one))));
+    const kept = recent ? undefined : this.#kept[key];
     if (!wire) {
       const wanted = { id: `s${this.#next++}`, events: [...events], filter };
-      wire = {
-        ...wanted,
-        key,
-        matches: matcher(wanted.events, filter),
-        asked: false,
-        from: undefined,
-        handles: [],
-      };
+      wire = { ...wanted, key, matches: matcher(events, filter), asked: false, from: kept, handles: [] };
       this.#wires.push(wire);
     }
     // One that shares another's sees what is above all that is known, since what came before is not told again.
-    const handle = {
-      id,
-      above: Math.max(wire.from ?? 0, ...Object.values(this.#lanes ?? {})),
-      recent,
-    };
+    const above = kept ?? Math.max(wire.from ?? 0, ...Object.values(this.#lanes ?? {}));
+    const handle = { id, above, recent };
     wire.handles.push(handle);
     if (isLive(wire)) this.#begin(handle);
   }
@@ -194,6 +205,7 @@ export class Subscriptions {
   /** The next request: a resume once a connection, where there is something to resume, and then what has changed. */
   next(): { readonly type: string; readonly [field: string]: unknown } | undefined {
     if (this.#replay === "due") {
+      this.#kept = {};
       const live = this.#wires.filter(isLive);
       if (live[0]) {
         this.#replay = "asked";
