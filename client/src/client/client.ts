@@ -114,7 +114,9 @@ class Client implements TidingsClient {
       onBegin,
       onError: failed = (error) => this.#emit("error", error),
     } = options;
-    this.#backend.post("subscribe", { id, events: [events].flat(), filter, recent });
+    // A copy, without what is undefined. What JSON cannot write is thrown at who asks for it.
+    const wanted = { events: [events].flat(), filter };
+    this.#backend.post("subscribe", { id, recent, ...JSON.parse(JSON.stringify(wanted)) });
     const unsubscribe = this.#until(signal, id, { onBegin, listener, failed }, () =>
       this.#backend.post("unsubscribe", id),
     );
@@ -221,7 +223,7 @@ function until(signal: AbortSignal | undefined, end: () => void): () => void {
   return once;
 }
 
-/** 128 random bits. `randomUUID` is not there on pages over `http:`. */
+/** One that this publisher gives once; `randomUUID` is not there on pages over `http:`. */
 function newId(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
+  return `${Date.now()}-${Math.random()}`;
 }

@@ -6,6 +6,7 @@
 import type { TidingsError } from "../errors.ts";
 import type { Delivery, Gap } from "../types.ts";
 import type { ClientState, PublishedEvent } from "./api.ts";
+import type { WireFilter } from "./matching.ts";
 import type { WireEvent } from "./messages.ts";
 
 /** The clocks: `instant` never jumps, `unix` is what tokens go by. In ms. */
@@ -18,7 +19,7 @@ export interface Now {
 export interface Wanted {
   readonly id: string;
   readonly events: readonly string[];
-  readonly filter: unknown;
+  readonly filter: WireFilter;
   readonly recent: number;
 }
 

@@ -16,8 +16,6 @@ import {
   BACKOFF_CAP,
   BACKOFF_RESET,
   CONNECT_TIMEOUT,
-  MESSAGE_INTERVAL,
-  MESSAGES_BURST,
   PROBE_TIMEOUT,
   REFRESH_BLIND,
   REFRESH_LEAD,
@@ -53,7 +51,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 type Phase = Exclude<ClientState, "connecting"> | "token" | "wanting" | "opening";
 
 /** What time can bring: the end of the patience with a connection, the next attempt, or what is due on a connection. */
-type Alarm = "silence" | "retry" | "leave" | "refresh" | "flush" | "pace";
+type Alarm = "silence" | "retry" | "leave" | "refresh" | "flush";
 
 export class Machine {
   readonly #random: () => number;
@@ -87,8 +85,6 @@ export class Machine {
   /** Of a connection that is open: since when it is, and how long it may be silent. */
   #since = NEVER;
   #timeout = 0;
-  /** When all that was sent would have been sent at the long-run rate. */
-  #evenAt = 0;
 
   /** What the shell knows the state to be, and why it is so. */
   #told: ClientState = "idle";
@@ -143,14 +139,7 @@ export class Machine {
         this.#rings[name]();
       }
     },
-    subscribe: (wanted) => {
-      try {
-        this.#subscriptions.subscribe(wanted);
-      } catch (cause) {
-        const error = cause instanceof TidingsError ? cause : new TidingsError("invalid_filter", `${cause}`);
-        this.#tell("error", error, wanted.id);
-      }
-    },
+    subscribe: (wanted) => this.#subscriptions.subscribe(wanted),
     unsubscribe: (id) => this.#subscriptions.unsubscribe(id),
     publish: (id, event) => {
       if (this.#phase !== "closed") this.#publishes?.publish(id, event);
@@ -170,7 +159,6 @@ export class Machine {
     refresh: () => this.#ask(),
     // Requests that were held back are polled after every input.
     flush: () => {},
-    pace: () => {},
   };
 
   /** What each message does on a welcomed connection. */
@@ -220,7 +208,9 @@ export class Machine {
 
   /** Gives it what publishes; `publish` and `cancel` come after. */
   attach(Publisher: typeof Publishes): void {
-    this.#publishes = new Publisher(this.#tell);
+    this.#publishes = new Publisher(this.#tell, (until) => {
+      this.#alarms.flush = until;
+    });
   }
 
   handle(now: Now, ...[name, ...args]: Input): void {
@@ -256,25 +246,15 @@ export class Machine {
     return Math.min(...Object.values(this.#alarms));
   }
 
-  /**
-   * What is to be sent, made when it is asked for: so what is undone before was never said, and nothing piles up. It
-   * is kept within what the server takes from one connection (PROTOCOL §7), so that an application in a hurry is
-   * slowed down and not closed with 4429.
-   */
+  /** What is to be sent, made when it is asked for: so what is undone before was never said, and nothing piles up. */
   #request(): object | undefined {
-    const { instant } = this.#now;
-    const freeAt = this.#evenAt - (MESSAGES_BURST - 1) * MESSAGE_INTERVAL;
-    let request: object | undefined;
     if (this.#token !== this.#used && !this.#offered) {
       this.#offered = this.#token;
-      request = { type: "auth", id: "a", token: this.#token };
-    } else if (instant < freeAt) {
-      this.#alarms.pace = freeAt;
-    } else if (!this.#alarms.flush) {
-      request = this.#subscriptions.next() ?? this.#publishes?.next();
+      return { type: "auth", id: "a", token: this.#token };
     }
-    if (request) this.#evenAt = Math.max(this.#evenAt, instant) + MESSAGE_INTERVAL;
-    return request;
+    // A server that could not keep up would refuse more, too, and ten refusals close the connection.
+    if (this.#alarms.flush) return undefined;
+    return this.#subscriptions.next() ?? this.#publishes?.next(this.#now.instant);
   }
 
   /** Has time bring something after `delay`. */
@@ -494,7 +474,6 @@ export class Machine {
     this.#subscriptions.connected(epoch);
     this.#since = this.#now.instant;
     this.#timeout = whole(heartbeat.timeout);
-    this.#evenAt = 0;
     this.#alarms = {};
     this.#alarm("silence", this.#timeout);
     this.#accepted(expiresAt);
@@ -507,7 +486,6 @@ export class Machine {
     const isSubscription = id.startsWith("s");
     if (isPassing && (isSubscription || id.startsWith("p"))) {
       (isSubscription ? this.#subscriptions : this.#publishes)?.defer(id);
-      // A server that could not keep up would refuse more, too, and ten refusals close the connection.
       this.#alarms.flush ??= this.#now.instant + RETRY_DELAY * (1 + this.#random());
     } else if (isSubscription) {
       this.#subscriptions.refused(id, error);

@@ -14,29 +14,25 @@ export interface Routed {
 /** A filter as it goes over the wire. */
 export type WireFilter = Readonly<Record<string, unknown>>;
 
-/** Tells whether an event is among `events` and has what `filter` wants. */
-export function matcher(events: readonly string[], filter: WireFilter): (event: Routed) => boolean {
-  const wanted = Object.entries(filter).map(([path, value]) => ({ path, values: [value].flat() }));
-  return (event) =>
-    events.some((pattern) => matchesPattern(pattern, event.type)) &&
-    wanted.every(({ path, values }) => [valueAt(event, path)].flat().some((value) => values.includes(value)));
-}
-
-function matchesPattern(pattern: string, type: string): boolean {
-  const isPrefix = pattern === "*" || pattern.endsWith(".*");
-  return isPrefix ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+/** Whether an event is among `events` and has what `filter` wants. */
+export function matches(events: readonly string[], filter: WireFilter, event: Routed): boolean {
+  const { type } = event;
+  return (
+    events.some(
+      (pattern) => pattern === type || (/^(.+\.)?\*$/.test(pattern) && type.startsWith(pattern.slice(0, -1))),
+    ) &&
+    // What is wanted and what is there may each be a value or an array of them.
+    Object.entries(filter).every(([path, wanted]) =>
+      [valueAt(event, path)].flat().some((value) => [wanted].flat().includes(value)),
+    )
+  );
 }
 
 /** What stands at a path; nothing where a step is no key of an object. */
 function valueAt(event: Routed, path: string): unknown {
-  if (path === "@subject") return event.subject;
-  if (path === "@source") return event.source;
-  let value = event.data;
-  for (const key of path.split(".")) {
-    if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, key)) {
-      return undefined;
-    }
-    value = (value as Record<string, unknown>)[key];
-  }
-  return value;
+  const step = (value: unknown, key: string) => {
+    const isObject = Object(value) === value && !Array.isArray(value) && Object.hasOwn(value as object, key);
+    return isObject ? (value as Record<string, unknown>)[key] : undefined;
+  };
+  return path[0] === "@" ? step(event, path.slice(1)) : path.split(".").reduce(step, event.data);
 }

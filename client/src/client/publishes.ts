@@ -4,19 +4,26 @@
  */
 
 import { TidingsError } from "../errors.ts";
-import { EVENT_BYTES_MAX, PUBLISHES_IN_FLIGHT, PUBLISHES_MAX } from "./config.ts";
+import {
+  EVENT_BYTES_MAX,
+  MESSAGE_INTERVAL,
+  MESSAGES_BURST,
+  PUBLISHES_IN_FLIGHT,
+  PUBLISHES_MAX,
+} from "./config.ts";
 import type { Output } from "./io.ts";
 import { type ServerMessages, whole } from "./messages.ts";
 
 interface Pending {
   readonly id: string;
-  readonly request: { readonly type: string };
+  readonly request: object;
   /** Whether it waits for its answer on this connection. */
   sent: boolean;
 }
 
 export class Publishes {
   readonly #tell: (...output: Output) => void;
+  readonly #hold: (until: number) => void;
   /** By the id that goes over the wire, oldest first. */
   readonly #pending = new Map<string, Pending>();
   #next = 0;
@@ -26,8 +33,13 @@ export class Publishes {
    */
   #slow = false;
 
-  constructor(tell: (...output: Output) => void) {
+  /** When all that was sent would have been sent at the long-run rate. */
+  #evenAt = 0;
+
+  /** `hold` holds back all requests until an instant. */
+  constructor(tell: (...output: Output) => void, hold: (until: number) => void) {
     this.#tell = tell;
+    this.#hold = hold;
   }
 
   /** Takes an event, which has an id, or tells why not. */
@@ -54,11 +66,21 @@ export class Publishes {
     for (const [wireId, one] of this.#pending) if (one.id === id && !one.sent) this.#answered(wireId);
   }
 
-  next(): { readonly type: string } | undefined {
+  /**
+   * The next request. They are kept within what the server takes from one connection (PROTOCOL §7), so that an
+   * application in a hurry is slowed down and not closed with 4429.
+   */
+  next(now: number): object | undefined {
     const pending = [...this.#pending.values()];
     const one = pending.find(({ sent }) => !sent);
     const most = this.#slow ? 1 : PUBLISHES_IN_FLIGHT;
     if (!one || most <= pending.filter(({ sent }) => sent).length) return undefined;
+    const freeAt = this.#evenAt - (MESSAGES_BURST - 1) * MESSAGE_INTERVAL;
+    if (now < freeAt) {
+      this.#hold(freeAt);
+      return undefined;
+    }
+    this.#evenAt = Math.max(this.#evenAt, now) + MESSAGE_INTERVAL;
     one.sent = true;
     return one.request;
   }
@@ -83,6 +105,7 @@ export class Publishes {
   }
 
   disconnected(): void {
+    this.#evenAt = 0;
     for (const one of this.#pending.values()) one.sent = false;
   }
 

@@ -14,9 +14,14 @@ export interface Source<E> {
 /** A stream that keeps `most` events at most. `open` is called once; what it returns ends the source. */
 export function openStream<E>(most: number, open: (source: Source<E>) => () => void): EventStream<E> {
   const buffer: Delivery<E>[] = [];
+  /** Loops that wait, in the order in which they came. */
+  const waiting: (() => void)[] = [];
   let dropped = 0;
   let ended: TidingsError | null | undefined;
-  let wake = () => {};
+  let close = () => {};
+  const wake = () => {
+    for (const go of waiting.splice(0)) go();
+  };
   const end = (error: TidingsError | null) => {
     if (ended !== undefined) return;
     ended = error;
@@ -30,33 +35,22 @@ export function openStream<E>(most: number, open: (source: Source<E>) => () => v
     }
     wake();
   };
-  const close = open({ push, end });
-  async function* take(): AsyncGenerator<Delivery<E>, undefined> {
-    for (;;) {
-      const next = buffer.shift();
-      if (next) {
-        yield next;
-      } else if (ended === undefined) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      } else if (ended) {
-        throw ended;
-      } else {
-        return;
-      }
-    }
-  }
-  const taken = take();
+  close = open({ push, end });
   return {
     get dropped() {
       return dropped;
     },
-    next: () => taken.next(),
-    return: () => {
-      // A loop that waits for the next event would wait for ever.
+    async next() {
+      while (!buffer[0] && ended === undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+      const value = buffer.shift();
+      if (value) return { value, done: false };
+      if (ended) throw ended;
+      return { value: undefined, done: true };
+    },
+    async return() {
       end(null);
-      return taken.return(undefined);
+      buffer.length = 0;
+      return { value: undefined, done: true };
     },
     [Symbol.asyncIterator]() {
       return this;

@@ -10,7 +10,7 @@ import { TidingsError } from "../errors.ts";
 import type { Lane, Position } from "../types.ts";
 import { PATTERNS_MAX, RECENT_MAX } from "./config.ts";
 import type { Output, Wanted } from "./io.ts";
-import { matcher, type Routed, type WireFilter } from "./matching.ts";
+import { matches, type WireFilter } from "./matching.ts";
 import { LANES, type OffsetEvent, type Receivers, whole } from "./messages.ts";
 
 /** A subscription of the application. */
@@ -23,12 +23,10 @@ interface Handle {
 
 /** A subscription of the server, shared by handles that ask for the same. */
 interface Wire {
-  readonly id: string;
   /** Equal for what lets through the same. */
   readonly key: string;
-  readonly events: readonly string[];
-  readonly filter: WireFilter;
-  readonly matches: (event: Routed) => boolean;
+  /** What it asks for. */
+  readonly interest: { readonly id: string; readonly events: readonly string[]; readonly filter: WireFilter };
   /** Whether this connection has been asked for it. */
   asked: boolean;
   /** Where it began; none before it has. */
@@ -108,7 +106,9 @@ export class Subscriptions {
 
     event: ({ offset, lane, event }) => {
       if (this.#replay !== "done") throw new Error("it comes before resumed");
-      const wires = this.#wires.filter((wire) => isLive(wire) && wire.matches(event));
+      const wires = this.#wires.filter(
+        (wire) => isLive(wire) && matches(wire.interest.events, wire.interest.filter, event),
+      );
       const handles = wires.flatMap((wire) => wire.handles).filter(({ above }) => above < offset);
       if (!this.#reach(lane, offset) || !handles[0]) return;
       this.#tell(
@@ -156,20 +156,23 @@ export class Subscriptions {
     this.#kept = begun;
   }
 
-  /** Takes a subscription. Throws where it is none; what only the server can know of it, the server refuses. */
-  subscribe({ id, events, filter: given, recent }: Wanted): void {
+  /** Takes a subscription. What only the server can know of it, the server refuses. */
+  subscribe({ id, events, filter, recent }: Wanted): void {
     if (!events[0] || PATTERNS_MAX < events.length) {
-      throw new TidingsError("invalid_message", `Name 1 to ${PATTERNS_MAX} types or patterns`);
+      this.#tell(
+        "error",
+        new TidingsError("invalid_message", `Name 1 to ${PATTERNS_MAX} types or patterns`),
+        id,
+      );
+      return;
     }
-    // A copy, without what is undefined.
-    const filter: WireFilter = JSON.parse(JSON.stringify(given));
     const key = JSON.stringify([[...new Set(events)].sort(), Object.entries(filter).sort()]);
     // The server gives `recent` with a first subscribe only; one that has been asked for cannot be joined.
     let wire = this.#wires.find((one) => one.key === key && (!recent || !(one.asked || isLive(one))));
     const kept = recent ? undefined : this.#kept[key];
     if (!wire) {
-      const wanted = { id: `s${this.#next++}`, events: [...events], filter };
-      wire = { ...wanted, key, matches: matcher(events, filter), asked: false, from: kept, handles: [] };
+      const interest = { id: `s${this.#next++}`, events, filter };
+      wire = { key, interest, asked: false, from: kept, handles: [] };
       this.#wires.push(wire);
     }
     // One that shares another's sees what is above all that is known, since what came before is not told again.
@@ -210,7 +213,7 @@ export class Subscriptions {
       if (live[0]) {
         this.#replay = "asked";
         for (const wire of live) wire.asked = true;
-        const subscriptions = live.map(({ id, from, events, filter }) => ({ id, from, events, filter }));
+        const subscriptions = live.map(({ from, interest }) => ({ from, ...interest }));
         return { type: "resume", id: "r", since: this.position, subscriptions };
       }
       this.#replay = "done";
@@ -221,9 +224,8 @@ export class Subscriptions {
     const wire = this.#replay === "done" && this.#wires.find((one) => !one.asked);
     if (!wire) return undefined;
     wire.asked = true;
-    const { id, events, filter, handles } = wire;
-    const recent = Math.min(Math.max(...handles.map((handle) => handle.recent)), RECENT_MAX) || undefined;
-    return { type: "subscribe", id, events, filter, recent };
+    const recent = Math.max(...wire.handles.map((handle) => handle.recent));
+    return { type: "subscribe", ...wire.interest, recent: Math.min(recent, RECENT_MAX) || undefined };
   }
 
   /** The server could not serve what `id` names at the moment: it is to be asked again. */
@@ -241,7 +243,7 @@ export class Subscriptions {
   }
 
   #find(id: string): Wire | undefined {
-    return this.#wires.find((wire) => wire.id === id);
+    return this.#wires.find((wire) => wire.interest.id === id);
   }
 
   #begin(
@@ -256,7 +258,7 @@ export class Subscriptions {
 
   #drop(wire: Wire): void {
     this.#wires = this.#wires.filter((one) => one !== wire);
-    if (wire.asked) this.#unwanted.push(wire.id);
+    if (wire.asked) this.#unwanted.push(wire.interest.id);
   }
 
   /** Raises the position of a lane to `offset`: false where it is there already, or there is none. */

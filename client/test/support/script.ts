@@ -3,6 +3,7 @@
 import { expect } from "vitest";
 import type { Input, Now, Output } from "../../src/client/io.ts";
 import { Machine } from "../../src/client/machine.ts";
+import type { WireFilter } from "../../src/client/matching.ts";
 import { Publishes } from "../../src/client/publishes.ts";
 
 type Message = Readonly<Record<string, unknown>>;
@@ -87,7 +88,11 @@ export class Script {
     this.handle("message", JSON.stringify(message));
   }
 
-  subscribe(id: string, events: readonly string[], others: { filter?: unknown; recent?: number } = {}): void {
+  subscribe(
+    id: string,
+    events: readonly string[],
+    others: { filter?: WireFilter; recent?: number } = {},
+  ): void {
     this.handle("subscribe", { id, events, filter: {}, recent: 0, ...others });
   }
 
