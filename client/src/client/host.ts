@@ -46,24 +46,24 @@ export class Host implements Backend {
 
   /** Throws where the options cannot be. */
   constructor(options: ClientOptions, told: Handlers<Told>) {
+    const { WebSocket } = globalThis as Surroundings;
+    const { url, getToken, transport = "auto", webSocket = WebSocket, persist } = options;
     let { token = null } = options;
+    this.#address = readAddress(url);
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     const giveOnce = () => {
       const given = token;
       token = null;
       return given;
     };
-    this.#address = readAddress(options.url);
-    this.#getToken = options.getToken ?? giveOnce;
-    const { transport = "auto", webSocket = (globalThis as Surroundings).WebSocket } = options;
+    this.#getToken = getToken ?? giveOnce;
     this.#webSocket = webSocket;
-    this.#mayTurn = transport === "auto" && webSocket !== undefined;
     this.#overSse = transport === "sse" || (transport === "auto" && !webSocket);
-    const { persist } = options;
-    const name = typeof persist === "string" ? persist : this.#address("ws", "/ws");
+    this.#mayTurn = transport === "auto" && !this.#overSse;
+    const name = persist === true ? this.#address("ws", "/ws") : persist;
     // Where nothing can be kept, or was, the page begins at the end of the log.
-    const keeping = persist
-      ? import("./persist.ts").then(({ keep }) => keep(this.#machine, name))
+    const keeping = name
+      ? import("./persist.ts").then(({ keep }) => keep(this.#machine.subscriptions, name))
       : Promise.resolve();
     this.#ready = keeping.catch(() => {});
     this.#handlers = {
@@ -80,7 +80,7 @@ export class Host implements Backend {
   }
 
   get position(): Position | null {
-    return this.#machine.position;
+    return this.#machine.subscriptions.position;
   }
 
   post(...input: Input): void {

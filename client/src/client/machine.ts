@@ -9,7 +9,6 @@
  */
 
 import { TidingsError } from "../errors.ts";
-import type { Position } from "../types.ts";
 import type { ClientState } from "./api.ts";
 import {
   BACKOFF_BASE,
@@ -30,9 +29,10 @@ import {
   type ServerMessage,
   type ServerMessages,
   whole,
+  wrong,
 } from "./messages.ts";
 import type { Publishes } from "./publishes.ts";
-import { type Saved, Subscriptions } from "./subscriptions.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** The close codes that the client acts on, by their meaning (PROTOCOL §7). */
 const BAD_MESSAGES = 4400;
@@ -44,11 +44,8 @@ const FAULTS = [1002, 1003, 1007, 1009, BAD_MESSAGES];
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/**
- * Where the machine stands. `token` waits for a token; `wanting` wants a connection that the shell has not been asked
- * for; in `opening` the shell opens it, and `welcome` must come.
- */
-type Phase = Exclude<ClientState, "connecting"> | "token" | "wanting" | "opening";
+/** Where the machine stands. `token` waits for a token; in `opening` the shell opens, and `welcome` must come. */
+type Phase = Exclude<ClientState, "connecting"> | "token" | "opening";
 
 /** What time can bring: the end of the patience with a connection, the next attempt, or what is due on a connection. */
 type Alarm = "silence" | "retry" | "leave" | "refresh" | "flush";
@@ -75,8 +72,8 @@ export class Machine {
   #spentBy = 0;
   /** What the application gave unasked: it wants no other. */
   #insisted: string | null = null;
-  /** Whether an answer of the application is owed, or the question still waits to be polled. */
-  #question: "none" | "due" | "asked" = "none";
+  /** Whether an answer of the application is owed. */
+  #asked = false;
 
   /** The token of the connection that the shell holds, from `opening` on. */
   #used: string | undefined;
@@ -93,7 +90,7 @@ export class Machine {
   readonly #tell = (...output: Output): void => {
     this.#outbox.push(output);
   };
-  readonly #subscriptions = new Subscriptions(this.#tell);
+  readonly subscriptions = new Subscriptions(this.#tell);
   /** There once the application publishes. */
   #publishes: Publishes | undefined;
 
@@ -139,8 +136,8 @@ export class Machine {
         this.#rings[name]();
       }
     },
-    subscribe: (wanted) => this.#subscriptions.subscribe(wanted),
-    unsubscribe: (id) => this.#subscriptions.unsubscribe(id),
+    subscribe: (wanted) => this.subscriptions.subscribe(wanted),
+    unsubscribe: (id) => this.subscriptions.unsubscribe(id),
     publish: (id, event) => {
       if (this.#phase !== "closed") this.#publishes?.publish(id, event);
       else this.#tell("error", new TidingsError("stopped", "`start` the client to publish"), id);
@@ -149,12 +146,12 @@ export class Machine {
   };
 
   readonly #rings: { readonly [A in Alarm]: () => void } = {
-    silence: () => this.#giveUp("The server does not answer"),
+    silence: () => this.#giveUp("does not answer"),
     retry: () => this.#connect(),
     // The server has chosen the moment; only one that asks again and again meets the delays.
     leave: () => {
       if (this.#isSettled) this.#connect();
-      else this.#giveUp("The server asked to connect anew");
+      else this.#giveUp("asked to connect anew");
     },
     refresh: () => this.#ask(),
     // Requests that were held back are polled after every input.
@@ -163,10 +160,8 @@ export class Machine {
 
   /** What each message does on a welcomed connection. */
   readonly #messages: Receivers<keyof ServerMessages> = {
-    ...this.#subscriptions.messages,
-    welcome: () => {
-      throw new Error("it comes once");
-    },
+    ...this.subscriptions.messages,
+    welcome: wrong,
     authenticated: ({ expiresAt }) => {
       if (!this.#offered) return;
       this.#used = this.#offered;
@@ -188,22 +183,7 @@ export class Machine {
 
   get state(): ClientState {
     const phase = this.#phase;
-    return phase === "token" || phase === "wanting" || phase === "opening" ? "connecting" : phase;
-  }
-
-  /** Up to where everything has arrived; none without a subscription that has begun. */
-  get position(): Position | null {
-    return this.#subscriptions.position;
-  }
-
-  /** What to keep for the page after this one. */
-  get saved(): Saved | null {
-    return this.#subscriptions.saved;
-  }
-
-  /** Goes on where the page before was. Throws where this is nothing saved. */
-  restore(saved: Saved): void {
-    this.#subscriptions.restore(saved);
+    return phase === "token" || phase === "opening" ? "connecting" : phase;
   }
 
   /** Gives it what publishes; `publish` and `cancel` come after. */
@@ -227,16 +207,6 @@ export class Machine {
       this.#told = state;
       return ["state", state, this.#error];
     }
-    if (this.#question === "due") {
-      this.#question = "asked";
-      return ["getToken"];
-    }
-    if (this.#phase === "wanting" && this.#token) {
-      this.#phase = "opening";
-      this.#used = this.#token;
-      this.#alarm("silence", CONNECT_TIMEOUT);
-      return ["open", this.#token];
-    }
     const request = this.#phase === "open" && this.#request();
     return request ? ["send", JSON.stringify(request)] : undefined;
   }
@@ -254,7 +224,7 @@ export class Machine {
     }
     // A server that could not keep up would refuse more, too, and ten refusals close the connection.
     if (this.#alarms.flush) return undefined;
-    return this.#subscriptions.next() ?? this.#publishes?.next(this.#now.instant);
+    return this.subscriptions.next() ?? this.#publishes?.next(this.#now.instant);
   }
 
   /** Has time bring something after `delay`. */
@@ -296,9 +266,7 @@ export class Machine {
     this.#offered = undefined;
     this.#since = NEVER;
     this.#alarms = {};
-    // A question that nobody has heard is taken back.
-    if (this.#question === "due") this.#question = "none";
-    this.#subscriptions.disconnected();
+    this.subscriptions.disconnected();
     this.#publishes?.disconnected();
     this.#phase = phase;
   }
@@ -307,9 +275,15 @@ export class Machine {
   #connect(): void {
     this.#leave("offline");
     if (!this.#online) return;
-    const isFresh = this.#token && (this.#token !== this.#good || this.#now.unix < this.#goodUntil);
-    if (!isFresh) this.#ask();
-    this.#phase = isFresh ? "wanting" : "token";
+    if (this.#token && (this.#token !== this.#good || this.#now.unix < this.#goodUntil)) {
+      this.#used = this.#token;
+      this.#tell("open", this.#used);
+      this.#alarm("silence", CONNECT_TIMEOUT);
+      this.#phase = "opening";
+    } else {
+      this.#ask();
+      this.#phase = "token";
+    }
   }
 
   /** Connects after the next delay: exponential, with full jitter. */
@@ -325,7 +299,7 @@ export class Machine {
 
   /** Lets go of a connection that is good no longer. */
   #giveUp(why: string): void {
-    this.#retry(new TidingsError("connection_failed", `${why}; trying again`));
+    this.#retry(new TidingsError("connection_failed", `The server ${why}`));
   }
 
   /** Tells of an error that is about the client as a whole. */
@@ -344,12 +318,9 @@ export class Machine {
   }
 
   #unauthorized(
-    error = new TidingsError(
-      "unauthorized",
-      "There is no token: sign in, and give it by `setToken` or `getToken`",
-    ),
+    error = new TidingsError("unauthorized", "No token: sign in, and give it by `setToken` or `getToken`"),
   ): void {
-    this.#question = "none";
+    this.#asked = false;
     this.#token = undefined;
     this.#leave("unauthorized");
     this.#fail(error);
@@ -375,9 +346,7 @@ export class Machine {
     } else if (this.#spent === used) {
       this.#retry(failed("unauthorized", "asking for another token"));
     } else {
-      this.#retry(
-        failed("connection_failed", "trying again. Does the server run there and allow this origin?"),
-      );
+      this.#retry(failed("connection_failed", "does the server run there, and allow this origin?"));
     }
   }
 
@@ -385,22 +354,23 @@ export class Machine {
 
   /** Asks for a token, unless an answer is owed already. */
   #ask(): void {
-    if (this.#question === "none") this.#question = "due";
+    if (!this.#asked) this.#tell("getToken");
+    this.#asked = true;
   }
 
   /** Takes the answer, or a token unasked. */
   #answered(token: string | null): void {
-    const asked = this.#question !== "none";
+    const asked = this.#asked;
     const phase = this.#phase;
-    this.#question = "none";
+    this.#asked = false;
     if (token && token !== this.#spent) {
       this.#token = token;
-      if (phase === "token" || phase === "unauthorized") this.#phase = this.#online ? "wanting" : "offline";
+      if (phase === "token" || phase === "unauthorized") this.#connect();
       else if (phase === "open" && asked && token === this.#used) this.#tokenFailed();
     } else if (phase !== "open") {
       // Without a token, a connection that is open stays until its own expires.
       if (!token) this.#token = undefined;
-      if (phase !== "token" && phase !== "wanting") return;
+      if (phase !== "token") return;
       if (!token) this.#unauthorized();
       else if (this.#spentBy === EXPIRED) this.#tokenFailed();
       else this.#phase = "unauthorized";
@@ -408,7 +378,7 @@ export class Machine {
   }
 
   #tokenFailed(cause?: unknown): void {
-    this.#question = "none";
+    this.#asked = false;
     const error = new TidingsError("no_token", "`getToken` failed, or gave an expired one", { cause });
     if (this.#phase === "open") this.#refreshLater(error);
     else if (this.#phase === "token") this.#retry(error);
@@ -454,24 +424,19 @@ export class Machine {
     if (this.#phase === "open") {
       (this.#messages as Readonly<Record<string, (message: unknown) => void>>)[message.type]?.(message);
       // One that never answers a resume is given up like one that says nothing.
-      if (this.#subscriptions.follows) this.#alarm("silence", this.#timeout);
+      if (this.subscriptions.follows) this.#alarm("silence", this.#timeout);
     } else if (this.#used) {
-      if (message.type !== "welcome") throw new Error("welcome comes first");
+      if (message.type !== "welcome") wrong();
       this.#welcome(message);
     }
   }
 
   #welcome({ protocol, epoch, heartbeat, expiresAt }: ServerMessages["welcome"]): void {
     if (protocol !== PROTOCOL) {
-      this.#stop(
-        new TidingsError(
-          "protocol",
-          `The server speaks protocol ${protocol}, not ${PROTOCOL}: update this client`,
-        ),
-      );
+      this.#stop(new TidingsError("protocol", `The server speaks protocol ${protocol}: update this client`));
       return;
     }
-    this.#subscriptions.connected(epoch);
+    this.subscriptions.connected(epoch);
     this.#since = this.#now.instant;
     this.#timeout = whole(heartbeat.timeout);
     this.#alarms = {};
@@ -482,15 +447,12 @@ export class Machine {
   }
 
   #refused(id: string, error: TidingsError): void {
-    const isPassing = ["rate_limited", "unavailable", "internal"].includes(error.code);
-    const isSubscription = id.startsWith("s");
-    if (isPassing && (isSubscription || id.startsWith("p"))) {
-      (isSubscription ? this.#subscriptions : this.#publishes)?.defer(id);
+    const part = id[0] === "s" ? this.subscriptions : id[0] === "p" ? this.#publishes : undefined;
+    if (part && ["rate_limited", "unavailable", "internal"].includes(error.code)) {
+      part.defer(id);
       this.#alarms.flush ??= this.#now.instant + RETRY_DELAY * (1 + this.#random());
-    } else if (isSubscription) {
-      this.#subscriptions.refused(id, error);
-    } else if (id.startsWith("p")) {
-      this.#publishes?.refused(id, error);
+    } else if (part) {
+      part.refused(id, error);
     } else if (id === "r") {
       this.#retry(error);
     } else if (id === "a") {

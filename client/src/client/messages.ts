@@ -78,12 +78,15 @@ export type Receivers<T extends keyof ServerMessages> = {
  */
 export function parse(text: string): ServerMessage {
   const message = JSON.parse(text) as ServerMessage;
-  if (typeof message.type === "string") return message;
-  throw new Error("it has no type");
+  return typeof message.type === "string" ? message : wrong();
 }
 
 /** The number, which is an offset or a time of the server. Throws where it is none. */
 export function whole(value: unknown): number {
-  if (Number.isSafeInteger(value) && 0 <= (value as number)) return value as number;
-  throw new Error(`${value} is no offset or time`);
+  return Number.isSafeInteger(value) && 0 <= (value as number) ? (value as number) : wrong();
+}
+
+/** Throws: a message is against the protocol. */
+export function wrong(): never {
+  throw new Error("against the protocol");
 }

@@ -11,7 +11,7 @@ import type { Lane, Position } from "../types.ts";
 import { PATTERNS_MAX, RECENT_MAX } from "./config.ts";
 import type { Output, Wanted } from "./io.ts";
 import { matches, type WireFilter } from "./matching.ts";
-import { LANES, type OffsetEvent, type Receivers, whole } from "./messages.ts";
+import { LANES, type OffsetEvent, type Receivers, whole, wrong } from "./messages.ts";
 
 /** A subscription of the application. */
 interface Handle {
@@ -65,7 +65,7 @@ export class Subscriptions {
       if (!this.#wires.some(isLive)) {
         // What ended before is owed to nobody, so the beginning of the only one is the position.
         this.#epoch = this.#current;
-        this.#lanes = everyLane((lane) => Math.max(this.#lanes?.[lane] ?? 0, from));
+        this.#lanes = { critical: from, high: from, normal: from, low: from };
       }
       const twin = this.#wires.find((one) => one.key === wire.key && isLive(one));
       wire.from = from;
@@ -83,17 +83,17 @@ export class Subscriptions {
      */
     resumed: ({ recovered, position: { epoch, lanes }, subscriptions }) => {
       const old = this.#lanes;
-      if (!old || this.#replay !== "asked") throw new Error("it was not asked for");
+      if (!old || this.#replay !== "asked") wrong();
       // A server whose log ends below the position has begun anew even where its epoch is the same.
       const anew = this.#epoch !== epoch || LANES.some((lane) => lanes[lane] < old[lane]);
-      this.#lanes = everyLane((lane) => whole(lanes[lane]));
-      this.#epoch = epoch;
-      this.#replay = "done";
       for (const lane of LANES) {
-        const [after, until] = [old[lane], lanes[lane]];
+        const [after, until] = [old[lane], whole(lanes[lane])];
         if (anew) this.#tell("gap", { lane, until, reason: "epoch" });
         else if (!recovered && after < until) this.#tell("gap", { lane, after, until, reason: "expired" });
       }
+      this.#lanes = { ...lanes };
+      this.#epoch = epoch;
+      this.#replay = "done";
       for (const { id, offset = 0, error } of subscriptions) {
         if (error) this.refused(id, new TidingsError(error.code, error.message ?? "", error));
         const wire = this.#find(id);
@@ -105,7 +105,7 @@ export class Subscriptions {
     },
 
     event: ({ offset, lane, event }) => {
-      if (this.#replay !== "done") throw new Error("it comes before resumed");
+      if (this.#replay !== "done") wrong();
       const wires = this.#wires.filter(
         (wire) => isLive(wire) && matches(wire.interest.events, wire.interest.filter, event),
       );
@@ -151,7 +151,8 @@ export class Subscriptions {
 
   /** Goes on where the page before was, with what is subscribed to as there. Throws where it is nothing saved. */
   restore({ epoch, lanes, begun }: Saved): void {
-    this.#lanes = everyLane((lane) => whole(lanes[lane]));
+    for (const lane of LANES) whole(lanes[lane]);
+    this.#lanes = { ...lanes };
     this.#epoch = epoch;
     this.#kept = begun;
   }
@@ -271,8 +272,4 @@ export class Subscriptions {
 
 function isLive({ from }: Wire): boolean {
   return from !== undefined;
-}
-
-function everyLane(of: (lane: Lane) => number): Record<Lane, number> {
-  return Object.fromEntries(LANES.map((lane) => [lane, of(lane)])) as Record<Lane, number>;
 }

@@ -118,6 +118,11 @@ export class Script {
     return this.outputs().map(short);
   }
 
+  /** Passes the time until something is due, and has it happen. */
+  passToNext(): void {
+    this.pass(this.machine.pollTimeout() - this.millis);
+  }
+
   /** The messages that it sends. */
   sent(): Message[] {
     return this.outputs().flatMap((output) =>
@@ -145,7 +150,7 @@ export class Script {
   /** Breaks the connection and completes the next. */
   reopen(greeting: Message = welcome()): void {
     this.handle("closed", 1011);
-    this.pass(30_000);
+    this.passToNext();
     this.greet(greeting);
   }
 }

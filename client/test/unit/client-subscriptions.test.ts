@@ -8,11 +8,11 @@ const content = { id: "s0", from: 10, events: ["content.*"], filter: {} };
 describe("position and resume", () => {
   test("the position is the highest of all that raises it", () => {
     const script = Script.subscribed();
-    expect(script.machine.position).toEqual({ epoch: "e1", lanes: lanes(10) });
+    expect(script.machine.subscriptions.position).toEqual({ epoch: "e1", lanes: lanes(10) });
     script.message(event(12));
     script.message({ type: "gap", lane: "low", after: 10, until: 14, reason: "expired" });
     script.message({ type: "heartbeat", lanes: lanes(13) });
-    expect(script.machine.position).toEqual({ epoch: "e1", lanes: lanes(13, { low: 14 }) });
+    expect(script.machine.subscriptions.position).toEqual({ epoch: "e1", lanes: lanes(13, { low: 14 }) });
     expect(script.said()).toEqual(["event 12 for [a]", "gap low 10..14 expired"]);
   });
 
@@ -55,7 +55,7 @@ describe("position and resume", () => {
     const script = Script.subscribed();
     script.handle("closed", 1011);
     script.subscribe("b", ["user.login"]);
-    script.pass(30_000);
+    script.passToNext();
     script.greet();
     expect(script.sent()).toMatchObject([{ type: "resume", subscriptions: [content] }]);
     script.message(resumed(10, [{ id: "s0", offset: 10 }]));
@@ -76,7 +76,7 @@ describe("position and resume", () => {
     script.message({ type: "heartbeat", lanes: lanes(50) });
     expect(script.sent()[0]).toMatchObject({ since: { lanes: lanes(10) } });
     script.message({ type: "heartbeat", lanes: lanes(50) });
-    expect(script.machine.position?.lanes).toEqual(lanes(10));
+    expect(script.machine.subscriptions.position?.lanes).toEqual(lanes(10));
   });
 
   test("what a resume skips is told as a gap a lane", () => {
@@ -109,7 +109,7 @@ describe("position and resume", () => {
     script.subscribe("b", ["user.login"]);
     script.outputs();
     script.message({ type: "subscribed", id: "s1", offset: 500 });
-    expect(script.machine.position).toEqual({ epoch: "e1", lanes: lanes(500) });
+    expect(script.machine.subscriptions.position).toEqual({ epoch: "e1", lanes: lanes(500) });
   });
 
   test("a position that nothing needs is not taken into another epoch", () => {
@@ -117,11 +117,11 @@ describe("position and resume", () => {
     script.handle("closed", 1012);
     script.handle("unsubscribe", "a");
     script.subscribe("b", ["user.login"]);
-    script.pass(30_000);
+    script.passToNext();
     script.greet(welcome({ epoch: "e2" }));
     expect(script.said()).toEqual(["open", "send subscribe"]);
     script.message({ type: "subscribed", id: "s1", offset: 2 });
-    expect(script.machine.position).toEqual({ epoch: "e2", lanes: lanes(2) });
+    expect(script.machine.subscriptions.position).toEqual({ epoch: "e2", lanes: lanes(2) });
   });
 });
 
@@ -284,19 +284,18 @@ describe("what is against the protocol", () => {
     '{"type":"resumed","recovered":true,"position":{"epoch":"e1","lanes":{"critical":1,"high":1,"normal":1,"low":1}},"subscriptions":[]}',
     '{"type":"published","id":"p0"}',
     '{"type":"reconnect","after":-5}',
-    '{"type":"error","id":7}',
   ])("%s is an error and a reconnection", (text) => {
     const script = Script.subscribed();
     script.handle("message", text);
     expect(script.said()).toEqual(["close", "client: protocol", "waiting"]);
-    expect(script.machine.position).toEqual({ epoch: "e1", lanes: lanes(10) });
+    expect(script.machine.subscriptions.position).toEqual({ epoch: "e1", lanes: lanes(10) });
   });
 
   test("a resumed that nobody asked for is one, and changes nothing", () => {
     const script = Script.subscribed();
     script.message(resumed(20, [{ id: "s0", offset: 10 }]));
     expect(script.said()).toEqual(["close", "client: protocol", "waiting"]);
-    expect(script.machine.position?.lanes).toEqual(lanes(10));
+    expect(script.machine.subscriptions.position?.lanes).toEqual(lanes(10));
   });
 
   test("an event before resumed is one", () => {

@@ -8,7 +8,7 @@ const hour = 3600;
 test("two reasons to ask are one question", () => {
   const script = new Script();
   script.handle("start");
-  expect(script.said()).toEqual(["connecting", "get token"]);
+  expect(script.said()).toEqual(["get token", "connecting"]);
   script.handle("offline");
   script.handle("online");
   expect(script.said()).toEqual([]);
@@ -26,7 +26,7 @@ test("no token is the state unauthorized, with what to do, until there is one", 
   expect(error?.[1]).toMatchObject({ code: "unauthorized", message: expect.stringContaining("setToken") });
   expect(state).toEqual(["state", "unauthorized", error?.[1]]);
   script.handle("setToken", "t2");
-  expect(script.said()).toEqual(["connecting", "open t2"]);
+  expect(script.said()).toEqual(["open t2", "connecting"]);
 });
 
 test("a token that cannot be got is asked for again with growing delays", () => {
@@ -34,11 +34,11 @@ test("a token that cannot be got is asked for again with growing delays", () => 
   script.handle("start");
   const delays: number[] = [];
   for (let attempt = 0; attempt < 4; attempt++) {
-    expect(script.said()).toEqual(["connecting", "get token"]);
+    expect(script.said()).toEqual(["get token", "connecting"]);
     script.handle("tokenFailed", new Error("down"));
     expect(script.said()).toEqual(["client: no_token", "waiting"]);
     delays.push(script.machine.pollTimeout() - script.millis);
-    script.pass(30_000);
+    script.passToNext();
   }
   expect(delays).toEqual([500, 1000, 2000, 4000]);
 });
@@ -54,7 +54,7 @@ test("a token that the server rejects is not tried again", () => {
   script.handle("online");
   expect(script.said()).toEqual([]);
   script.handle("setToken", "t2");
-  expect(script.said()).toEqual(["connecting", "open t2"]);
+  expect(script.said()).toEqual(["open t2", "connecting"]);
 });
 
 test("starting anew asks for a token again", () => {
@@ -63,7 +63,7 @@ test("starting anew asks for a token again", () => {
   script.handle("closed", 4401);
   script.outputs();
   script.handle("start");
-  expect(script.said()).toEqual(["connecting", "get token"]);
+  expect(script.said()).toEqual(["get token", "connecting"]);
   script.handle("token", "t1");
   expect(script.said()).toEqual(["unauthorized"]);
 });
@@ -71,8 +71,8 @@ test("starting anew asks for a token again", () => {
 test("a token that was good once is replaced when it is rejected", () => {
   const script = Script.subscribed();
   script.handle("closed", 4401);
-  script.pass(500);
-  expect(script.said()).toEqual(["client: unauthorized", "connecting", "get token"]);
+  script.passToNext();
+  expect(script.said()).toEqual(["client: unauthorized", "get token", "connecting"]);
   script.handle("token", "t1");
   expect(script.said()).toEqual(["unauthorized"]);
 });
@@ -83,19 +83,19 @@ test("an operator's disconnect is final until the token changes", () => {
   script.pass(1_000_000);
   expect(script.said()).toEqual(["client: disconnected", "unauthorized"]);
   script.handle("setToken", "t2");
-  expect(script.said()).toEqual(["connecting", "open t2"]);
+  expect(script.said()).toEqual(["open t2", "connecting"]);
 });
 
 test("an expired token is replaced before the next connection", () => {
   const script = Script.subscribed();
   script.pass(20_000);
   script.handle("closed", 4419);
-  script.pass(500);
-  expect(script.said()).toEqual(["client: unauthorized", "connecting", "get token"]);
+  script.passToNext();
+  expect(script.said()).toEqual(["client: unauthorized", "get token", "connecting"]);
   script.handle("token", "t1");
   expect(script.said(), "the same one is worth nothing").toEqual(["client: no_token", "waiting"]);
-  script.pass(30_000);
-  expect(script.said()).toEqual(["connecting", "get token"]);
+  script.passToNext();
+  expect(script.said()).toEqual(["get token", "connecting"]);
   script.handle("token", "t2");
   expect(script.said()).toEqual(["open t2"]);
 });
@@ -106,7 +106,7 @@ test("a token that has expired meanwhile is not connected with", () => {
   script.outputs();
   script.millis = 100_000;
   script.handle("online");
-  expect(script.said()).toEqual(["connecting", "get token"]);
+  expect(script.said()).toEqual(["get token", "connecting"]);
 });
 
 test.each([
@@ -149,8 +149,8 @@ test("a token is replaced in place before it expires", () => {
   expect(script.sent()).toEqual([{ type: "auth", id: "a", token: "t3" }]);
   script.message({ type: "authenticated", id: "a", expiresAt: 1000 });
   script.handle("closed", 1011);
-  script.pass(500);
-  expect(script.said().slice(1)).toEqual(["connecting", "open t3"]);
+  script.passToNext();
+  expect(script.said().slice(1)).toEqual(["open t3", "connecting"]);
 });
 
 test("a refresh that fails is repeated with growing pauses, and the connection stays", () => {
@@ -188,7 +188,7 @@ test("without a next token the connection stays until its own expires", () => {
   script.pass(8000);
   expect(script.said()).toEqual([]);
   script.handle("closed", 4419);
-  script.pass(500);
+  script.passToNext();
   script.outputs();
   script.handle("token", null);
   expect(script.said()).toEqual(["client: unauthorized", "unauthorized"]);
@@ -205,8 +205,8 @@ test("one of `getToken` that the server refuses in place is dropped for the one 
   script.message({ type: "error", id: "a", code: "invalid_token", message: "m" });
   expect(script.said()).toEqual(["client: invalid_token"]);
   script.handle("closed", 1011);
-  script.pass(500);
-  expect(script.said().slice(1)).toEqual(["connecting", "open t1"]);
+  script.passToNext();
+  expect(script.said().slice(1)).toEqual(["open t1", "connecting"]);
 });
 
 test("one that the application insists on is connected with where the server does not swap it, as for another user", () => {
@@ -214,7 +214,7 @@ test("one that the application insists on is connected with where the server doe
   script.handle("setToken", "other");
   expect(script.said()).toEqual(["send auth"]);
   script.message({ type: "error", id: "a", code: "invalid_token", message: "another user" });
-  expect(script.said()).toEqual(["close", "connecting", "open other"]);
+  expect(script.said()).toEqual(["close", "open other", "connecting"]);
 });
 
 test("who logs out is disconnected, and no token is asked for", () => {
