@@ -50,8 +50,6 @@ export interface ClientOptions {
   readonly webSocket?: WebSocketConstructor;
   /** Keeps the position in `sessionStorage`, so that a page that reloads goes on where it was. A text names the entry. */
   readonly persist?: boolean | string;
-  /** One socket for all tabs of an origin that ask for it with the same `url`. */
-  readonly shared?: boolean;
   /** Called with every gap: fetch anew what depends on it. */
   readonly onGap?: (gap: Gap) => void;
   /** Called with every error that no promise carries. */

@@ -2,6 +2,7 @@
 
 import { TidingsError } from "../errors.ts";
 import type { CloudEvent, Delivery, EventOf, EventPattern, Position } from "../types.ts";
+import { type Address, readAddress } from "./address.ts";
 import type {
   ClientEvents,
   ClientOptions,
@@ -13,8 +14,8 @@ import type {
   Subscription,
   TidingsClient,
 } from "./api.ts";
-import { type Backend, Host } from "./host.ts";
-import type { Handlers, Told } from "./io.ts";
+import { LOAD_PAUSE } from "./config.ts";
+import type { Backend, Handlers, Input, Told } from "./io.ts";
 import { openStream } from "./stream.ts";
 
 /** A subscription or a publish that has not ended. */
@@ -29,7 +30,11 @@ interface Open {
 }
 
 class Client implements TidingsClient {
-  readonly #backend: Backend;
+  readonly #options: ClientOptions;
+  readonly #address: Address;
+  /** What does the work; loaded when there is some, since many a page has a client that it does not need yet. */
+  #loading: Promise<Backend> | undefined;
+  #backend: Backend | undefined;
   readonly #open = new Map<string, Open>();
   readonly #listeners: {
     readonly [K in keyof ClientEvents]: Set<((value: ClientEvents[K]) => void) | undefined>;
@@ -68,7 +73,8 @@ class Client implements TidingsClient {
   };
 
   constructor(options: ClientOptions) {
-    this.#backend = new Host(options, this.#told);
+    this.#options = options;
+    this.#address = readAddress(options.url);
     const { onState, onError, onGap, signal } = options;
     this.#listeners = { state: new Set([onState]), error: new Set([onError]), gap: new Set([onGap]) };
     this.#signal = signal;
@@ -84,21 +90,22 @@ class Client implements TidingsClient {
   }
 
   get position(): Position | null {
-    return this.#backend.position;
+    return this.#backend?.position ?? null;
   }
 
   start(): void {
     if (this.#signal?.aborted) return;
     this.#started = true;
-    this.#backend.post("start");
+    this.#post("start");
   }
 
   stop(): void {
-    this.#backend.post("stop");
+    if (this.#loading) this.#post("stop");
+    else this.#told.state("closed", null);
   }
 
   setToken(token: string | null): void {
-    this.#backend.post("setToken", token);
+    this.#post("setToken", token);
   }
 
   subscribe<const P extends EventPattern>(
@@ -116,9 +123,9 @@ class Client implements TidingsClient {
     } = options;
     // A copy, without what is undefined. What JSON cannot write is thrown at who asks for it.
     const wanted = { events: [events].flat(), filter };
-    this.#backend.post("subscribe", { id, recent, ...JSON.parse(JSON.stringify(wanted)) });
+    this.#post("subscribe", { id, recent, ...JSON.parse(JSON.stringify(wanted)) });
     const unsubscribe = this.#until(signal, id, { onBegin, listener, failed }, () =>
-      this.#backend.post("unsubscribe", id),
+      this.#post("unsubscribe", id),
     );
     return { id, unsubscribe };
   }
@@ -151,9 +158,9 @@ class Client implements TidingsClient {
     return new Promise((resolve, reject) => {
       const id = String(this.#next++);
       // With an id of its own, what is sent again after a reconnection is published once.
-      this.#backend.post("publish", id, { ...event, id: event.id ?? newId() });
+      this.#post("publish", id, { ...event, id: event.id ?? newId() });
       this.#until(signal, id, { resolve, failed: reject }, () => {
-        this.#backend.post("cancel", id);
+        this.#post("cancel", id);
         reject(new TidingsError("stopped", "The wait was ended", { cause: signal?.reason }));
       });
     });
@@ -168,6 +175,29 @@ class Client implements TidingsClient {
     const own = (value: ClientEvents[K]) => listener(value);
     const listeners = this.#listeners[name].add(own);
     return until(signal, () => listeners.delete(own));
+  }
+
+  #post(...input: Input): void {
+    this.#loading ??= this.#load();
+    this.#loading.then((backend) => backend.post(...input));
+  }
+
+  /** Loads what does the work, however often it takes: without a network it may be out of reach. */
+  async #load(): Promise<Backend> {
+    for (;;) {
+      try {
+        const { openBackend } = await import("./host.ts");
+        this.#backend = openBackend(this.#options, this.#address, this.#told);
+        return this.#backend;
+      } catch (cause) {
+        const message =
+          "The code that connects could not be loaded; trying again. If the site is new, reload the page";
+        const error = new TidingsError("connection_failed", message, { cause });
+        this.#told.error(error);
+        this.#told.state("waiting", error);
+        await new Promise((resolve) => setTimeout(resolve, LOAD_PAUSE));
+      }
+    }
   }
 
   /** Keeps what is open until the signal, the server or the function that is returned ends it. Connects for it. */

@@ -5,20 +5,18 @@
 
 import { TidingsError } from "../errors.ts";
 import type { Position } from "../types.ts";
-import { type Address, readAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 import type { ClientOptions, WebSocketConstructor } from "./api.ts";
-import type { Handlers, Input, Now, Requests, Told } from "./io.ts";
+import type { Backend, Handlers, Input, Now, Requests, Told } from "./io.ts";
 import { Machine } from "./machine.ts";
 import { type Connection, openWebSocket, type Receiver } from "./transport.ts";
 
-/** What the application's side of a client stands on: a machine here, or one that tabs share. */
-export interface Backend {
-  readonly position: Position | null;
-  /** Takes what the application wants; what comes of it is told later, never from within this call. */
-  post(...input: Input): void;
+/** Does the work of one client, in this page. */
+export function openBackend(options: ClientOptions, address: Address, told: Handlers<Told>): Backend {
+  return new Host(options, address, told);
 }
 
-export class Host implements Backend {
+class Host implements Backend {
   readonly #address: Address;
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
   readonly #webSocket: WebSocketConstructor | undefined;
@@ -44,12 +42,11 @@ export class Host implements Backend {
   #draining = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Throws where the options cannot be. */
-  constructor(options: ClientOptions, told: Handlers<Told>) {
+  constructor(options: ClientOptions, address: Address, told: Handlers<Told>) {
     const { WebSocket } = globalThis as Surroundings;
-    const { url, getToken, transport = "auto", webSocket = WebSocket, persist } = options;
+    const { getToken, transport = "auto", webSocket = WebSocket, persist } = options;
     let { token = null } = options;
-    this.#address = readAddress(url);
+    this.#address = address;
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     const giveOnce = () => {
       const given = token;
