@@ -55,11 +55,9 @@ export type EventOf<P extends string> = string extends P
         : CloudEvent<P>;
 
 type KeysOf<T> = T extends unknown ? keyof T & string : never;
-type ValueAt<T, K extends string> = T extends unknown
-  ? K extends keyof T
-    ? NonNullable<T[K]>
-    : never
-  : never;
+type ValueAt<T, K extends string> = T extends unknown ? (K extends keyof T ? Present<T[K]> : never) : never;
+/** Without what an absent field has. What may be anything stays that. */
+type Present<V> = unknown extends V ? V : NonNullable<V>;
 /** What a value may be compared with: itself where it is a scalar, an element where it is an array. */
 type Comparable<V> = unknown extends V
   ? Scalar
