@@ -1,7 +1,4 @@
-/**
- * What an application holds in its hands. `createClient` makes one that owns a socket; one that shares the socket
- * of another tab behaves the same.
- */
+/** What an application holds in its hands. */
 
 import type { TidingsError } from "../errors.ts";
 import type { CloudEvent, Delivery, EventOf, EventPattern, Filter, Gap, Position } from "../types.ts";
@@ -44,11 +41,15 @@ export interface ClientOptions {
    * `null` says that there is none (the state becomes `unauthorized`); a rejection is asked again, with backoff.
    */
   readonly getToken?: (context: { readonly signal: AbortSignal }) => string | null | Promise<string | null>;
-  /** `auto` falls back to Server-Sent Events where WebSocket is blocked. */
+  /** `auto` falls back to Server-Sent Events where WebSocket is blocked, or where there is none, as in Node 20. */
   readonly transport?: "auto" | "websocket" | "sse";
-  /** What makes WebSockets where there is none globally, as the class of the package `ws` in Node 20. */
+  /** Makes WebSockets in place of the global class, as that of the package `ws` does in Node 20. */
   readonly webSocket?: WebSocketConstructor;
-  /** Keeps the position in `sessionStorage`, so that a page that reloads goes on where it was. A text names the entry. */
+  /**
+   * Keeps the position in `sessionStorage`, so that a page that reloads goes on where it was: with what is subscribed
+   * to as before, without `recent`, until the first connection is open. A text names the entry; clients that share a
+   * page and a server need names of their own.
+   */
   readonly persist?: boolean | string;
   /** Called with every gap: fetch anew what depends on it. */
   readonly onGap?: (gap: Gap) => void;

@@ -122,7 +122,7 @@ class Client implements TidingsClient {
       onError: failed = (error) => this.#emit("error", error),
     } = options;
     // A copy, without what is undefined. What JSON cannot write is thrown at who asks for it.
-    const wanted = { events: [events].flat(), filter };
+    const wanted = { events: [events].flat(), filter: filter ?? {} };
     this.#post("subscribe", { id, recent, ...JSON.parse(JSON.stringify(wanted)) });
     const unsubscribe = this.#until(signal, id, { onBegin, listener, failed }, () =>
       this.#post("unsubscribe", id),
@@ -253,7 +253,7 @@ function until(signal: AbortSignal | undefined, end: () => void): () => void {
   return once;
 }
 
-/** One that this publisher gives once; `randomUUID` is not there on pages over `http:`. */
+/** 128 random bits; `randomUUID` is not there on pages over `http:`. */
 function newId(): string {
-  return `${Date.now()}-${Math.random()}`;
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -82,7 +82,7 @@ class Host implements Backend {
 
   post(...input: Input): void {
     const [name, id] = input;
-    if (name === "start") this.#listen();
+    if (name === "start") this.#surroundings ??= this.#listen();
     // An older answer must not replace what the application gives by itself.
     if (name === "setToken") this.#question?.abort();
     const isPublish = name === "publish" || name === "cancel";
@@ -117,7 +117,10 @@ class Host implements Backend {
       (this.#handlers[name] as (...args: unknown[]) => void)(...args);
     }
     this.#draining = false;
-    if (this.#machine.state === "closed") this.#surroundings?.abort();
+    if (this.#machine.state === "closed") {
+      this.#surroundings?.abort();
+      this.#surroundings = undefined;
+    }
     this.#arm();
   }
 
@@ -177,10 +180,10 @@ class Host implements Backend {
     );
   }
 
-  #listen(): void {
-    this.#surroundings?.abort();
-    this.#surroundings = new AbortController();
-    const { signal } = this.#surroundings;
+  /** Listens to what the browser says of network and page, until what is returned is aborted. */
+  #listen(): AbortController {
+    const surroundings = new AbortController();
+    const { signal } = surroundings;
     const { document, navigator, addEventListener } = globalThis as Surroundings;
     const handler = (input: "online" | "offline" | "visible") => () => {
       if (document?.visibilityState !== "hidden" || input !== "visible") this.#handle(input);
@@ -189,6 +192,7 @@ class Host implements Backend {
     addEventListener?.("offline", handler("offline"), { signal });
     document?.addEventListener("visibilitychange", handler("visible"), { signal });
     this.#machine.handle(now(), navigator?.onLine === false ? "offline" : "online");
+    return surroundings;
   }
 }
 

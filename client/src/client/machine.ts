@@ -105,7 +105,13 @@ export class Machine {
       try {
         this.#message(parse(text));
       } catch (cause) {
-        this.#retry(new TidingsError("protocol", `The server sent ${text.slice(0, 99)}`, { cause }));
+        this.#retry(
+          new TidingsError(
+            "protocol",
+            `The server sent what the protocol does not allow: ${text.slice(0, 99)}`,
+            { cause },
+          ),
+        );
       }
     },
     closed: (code = 1006, reason = "") => {
@@ -299,7 +305,7 @@ export class Machine {
 
   /** Lets go of a connection that is good no longer. */
   #giveUp(why: string): void {
-    this.#retry(new TidingsError("connection_failed", `The server ${why}`));
+    this.#retry(new TidingsError("connection_failed", `The server ${why}; trying again`));
   }
 
   /** Tells of an error that is about the client as a whole. */
@@ -335,18 +341,24 @@ export class Machine {
       if (isCurrent) this.#token = undefined;
     }
     const failed = (kind: string, hint: string) =>
-      new TidingsError(kind, `Closed with ${code} ${reason}: ${hint}`);
+      new TidingsError(kind, `The connection closed with ${code}${reason && ` (${reason})`}: ${hint}`);
     if (FAULTS.includes(code)) {
-      this.#stop(failed("protocol", "a fault of this client; update it, or send less"));
+      this.#stop(
+        failed("protocol", "a fault of this client, so it stops; update the package tidings, or send less"),
+      );
     } else if (code === DISCONNECTED && !this.#token) {
-      this.#unauthorized(failed("disconnected", "an operator ended it; sign in again"));
+      this.#unauthorized(
+        failed("disconnected", "an operator ended it; sign in again, and give the new token"),
+      );
     } else if (code === UNAUTHORIZED && isCurrent && used !== this.#good) {
       // There is no reason to ask: the application has given this token just for the connection that failed.
       this.#unauthorized(failed("unauthorized", "the token is not accepted; give another"));
     } else if (this.#spent === used) {
       this.#retry(failed("unauthorized", "asking for another token"));
     } else {
-      this.#retry(failed("connection_failed", "does the server run there, and allow this origin?"));
+      this.#retry(
+        failed("connection_failed", "trying again; does the server run there, and allow this origin?"),
+      );
     }
   }
 
@@ -379,7 +391,11 @@ export class Machine {
 
   #tokenFailed(cause?: unknown): void {
     this.#asked = false;
-    const error = new TidingsError("no_token", "`getToken` failed, or gave an expired one", { cause });
+    const error = new TidingsError(
+      "no_token",
+      "`getToken` failed, or gave a token that has expired; asking again",
+      { cause },
+    );
     if (this.#phase === "open") this.#refreshLater(error);
     else if (this.#phase === "token") this.#retry(error);
   }
@@ -433,7 +449,12 @@ export class Machine {
 
   #welcome({ protocol, epoch, heartbeat, expiresAt }: ServerMessages["welcome"]): void {
     if (protocol !== PROTOCOL) {
-      this.#stop(new TidingsError("protocol", `The server speaks protocol ${protocol}: update this client`));
+      this.#stop(
+        new TidingsError(
+          "protocol",
+          `The server speaks protocol ${protocol}, this client ${PROTOCOL}: update the package tidings`,
+        ),
+      );
       return;
     }
     this.subscriptions.connected(epoch);

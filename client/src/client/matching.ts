@@ -30,9 +30,12 @@ export function matches(events: readonly string[], filter: WireFilter, event: Ro
 
 /** What stands at a path; nothing where a step is no key of an object. */
 function valueAt(event: Routed, path: string): unknown {
-  const step = (value: unknown, key: string) => {
-    const isObject = Object(value) === value && !Array.isArray(value) && Object.hasOwn(value as object, key);
-    return isObject ? (value as Record<string, unknown>)[key] : undefined;
-  };
+  const step = (value: unknown, key: string) =>
+    isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   return path[0] === "@" ? step(event, path.slice(1)) : path.split(".").reduce(step, event.data);
+}
+
+/** Whether it is what JSON calls an object. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

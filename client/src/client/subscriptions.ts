@@ -10,7 +10,7 @@ import { TidingsError } from "../errors.ts";
 import type { Lane, Position } from "../types.ts";
 import { PATTERNS_MAX, RECENT_MAX } from "./config.ts";
 import type { Output, Wanted } from "./io.ts";
-import { matches, type WireFilter } from "./matching.ts";
+import { isObject, matches, type WireFilter } from "./matching.ts";
 import { LANES, type OffsetEvent, type Receivers, whole, wrong } from "./messages.ts";
 
 /** A subscription of the application. */
@@ -159,12 +159,14 @@ export class Subscriptions {
 
   /** Takes a subscription. What only the server can know of it, the server refuses. */
   subscribe({ id, events, filter, recent }: Wanted): void {
+    const refuse = (code: string, message: string) =>
+      this.#tell("error", new TidingsError(code, message), id);
     if (!events[0] || PATTERNS_MAX < events.length) {
-      this.#tell(
-        "error",
-        new TidingsError("invalid_message", `Name 1 to ${PATTERNS_MAX} types or patterns`),
-        id,
-      );
+      refuse("invalid_message", `Name 1 to ${PATTERNS_MAX} event types or patterns`);
+      return;
+    }
+    if (!isObject(filter)) {
+      refuse("invalid_filter", "A filter is an object of paths to scalars or arrays of scalars");
       return;
     }
     const key = JSON.stringify([[...new Set(events)].sort(), Object.entries(filter).sort()]);

@@ -52,7 +52,7 @@ describe("connecting", () => {
     expect(close).toEqual(["close"]);
     expect(error?.[1]).toMatchObject({
       code: "protocol",
-      message: expect.stringContaining("update this client"),
+      message: expect.stringContaining("update"),
     });
     expect(state).toEqual(["state", "closed", error?.[1]]);
     script.pass(1_000_000);

@@ -137,6 +137,17 @@ describe("connecting", () => {
     expect(client.error).toBeNull();
   });
 
+  test("starting again what has started changes nothing, also while it waits", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    const [client, socket] = await open({ transport: "websocket" });
+    client.start();
+    socket.closes(1011);
+    client.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(client.state).toBe("waiting");
+    expect(socket.sent).toEqual([]);
+  });
+
   test("what an old socket says is passed over", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     const { socket, listener } = await subscribed();
