@@ -1,0 +1,24 @@
+/** The form that an event has in a hook: the CloudEvent, with the fields of its data readable at the top as well. */
+
+import type { CloudEvent, TidingsEvent } from "../types.ts";
+
+type DataOf<E> = E extends CloudEvent<string, infer D> ? D : never;
+type KeysOf<T> = T extends unknown ? keyof T : never;
+type Flat<E, Key extends PropertyKey> =
+  E extends CloudEvent<string, infer D>
+    ? E &
+        Omit<D, keyof CloudEvent> & {
+          readonly [K in Exclude<Key, keyof D | keyof CloudEvent>]?: undefined;
+        }
+    : never;
+
+/**
+ * An event whose data's fields can be read at the top too, as in `event.message`; where the envelope has a field of
+ * the same name, as `type`, the envelope's wins, and `event.data.type` is the data's. A field that only some of the
+ * possible types have is `undefined` in the others.
+ */
+export type HookEvent<E = TidingsEvent> = Flat<E, KeysOf<DataOf<E>>>;
+
+export function hookEvent<E extends CloudEvent<string, unknown>>(event: E): HookEvent<E> {
+  return { ...(event.data as object), ...event } as unknown as HookEvent<E>;
+}

@@ -1,0 +1,141 @@
+/**
+ * What `useWebSocket` keeps for one component: subscriptions by their ids, those that it declares and those that it
+ * makes by hand, and the newest message of all of them. It outlives its connection, so that ids stay what they were
+ * when the address changes.
+ */
+
+import type { Subscription, TidingsClient } from "../client/api.ts";
+import type { TidingsError } from "../errors.ts";
+import type { Delivery, EventPattern, Filter, TidingsEvent } from "../types.ts";
+import type { Connection } from "./connection.ts";
+import { patternsOf, type Request } from "./form.ts";
+import { nextFrame } from "./frames.ts";
+import { type HookEvent, hookEvent } from "./hook-event.ts";
+
+export type OnMessage = (message: HookEvent, delivery: Delivery) => void;
+
+let next = 1;
+
+export class Messages {
+  /** Called with every message, however many come in a frame. */
+  onMessage: OnMessage | undefined;
+  readonly #listeners = new Set<() => void>();
+  readonly #requests = new Map<string, Request>();
+  /** Ids of what the component declares, by its form. */
+  #declared = new Map<string, string>();
+  #attached:
+    | { readonly client: TidingsClient; readonly subscriptions: Map<string, Subscription> }
+    | undefined;
+  readonly #errors = new Map<string, TidingsError>();
+  #newest: HookEvent | null = null;
+  /** The newest as of the last frame. */
+  #shown: HookEvent | null = null;
+  #watched = false;
+
+  readonly getMessage = (): HookEvent | null => this.#shown;
+
+  /** The error of the subscription that failed last, and is still there. */
+  readonly getError = (): TidingsError | null => [...this.#errors.values()].at(-1) ?? null;
+
+  /** From now on the component is told of new messages: it has read one. */
+  watch(): void {
+    this.#watched = true;
+  }
+
+  /** Listens on `connection`, and connects. */
+  listen(connection: Connection, listener: () => void): () => void {
+    this.#listeners.add(listener);
+    const release = connection.hold(this.#attach);
+    return () => {
+      this.#listeners.delete(listener);
+      release();
+    };
+  }
+
+  readonly subscribe = <const P extends EventPattern>(
+    types: P | readonly P[],
+    filter?: Filter<P>,
+  ): string => {
+    return this.#add({ patterns: patternsOf<EventPattern>(types), filter: filter as Filter | undefined });
+  };
+
+  readonly unsubscribe = (id: string): void => {
+    this.#requests.delete(id);
+    this.#settle(id);
+    this.#attached?.subscriptions.get(id)?.unsubscribe();
+    this.#attached?.subscriptions.delete(id);
+  };
+
+  /** Makes the declared subscriptions those of `requests`, by their form; what stays is left alone. */
+  declare(requests: ReadonlyMap<string, Request>): void {
+    const before = this.#declared;
+    this.#declared = new Map();
+    for (const [form, request] of requests) {
+      this.#declared.set(form, before.get(form) ?? this.#add(request));
+    }
+    for (const [form, id] of before) {
+      if (!requests.has(form)) this.unsubscribe(id);
+    }
+  }
+
+  #add(request: Request): string {
+    const id = `s${next++}`;
+    this.#requests.set(id, request);
+    this.#begin(id, request);
+    return id;
+  }
+
+  readonly #attach = (client: TidingsClient): (() => void) => {
+    this.#detach();
+    this.#attached = { client, subscriptions: new Map() };
+    for (const [id, request] of this.#requests) this.#begin(id, request);
+    client.start();
+    return () => {
+      if (this.#attached?.client === client) this.#detach();
+    };
+  };
+
+  #detach(): void {
+    for (const subscription of this.#attached?.subscriptions.values() ?? []) subscription.unsubscribe();
+    this.#attached = undefined;
+  }
+
+  #begin(id: string, { patterns, filter }: Request): void {
+    if (this.#attached === undefined || patterns.length === 0) return;
+    const { client, subscriptions } = this.#attached;
+    const subscription = client.subscribe(patterns, this.#take, {
+      ...(filter !== undefined && { filter }),
+      onBegin: () => this.#settle(id),
+      onError: (error) => this.#fail(id, error),
+    });
+    subscriptions.set(id, subscription);
+  }
+
+  /** An event that several subscriptions let through comes once for each, one after the other. */
+  readonly #take = (event: TidingsEvent, delivery: Delivery): void => {
+    if (this.#listeners.size === 0) return;
+    if (event.id === this.#newest?.id && event.source === this.#newest.source) return;
+    this.#newest = hookEvent(event);
+    nextFrame(this.#flush);
+    this.onMessage?.(this.#newest, delivery);
+  };
+
+  readonly #flush = (): void => {
+    this.#shown = this.#newest;
+    if (this.#watched) this.#tell();
+  };
+
+  #fail(id: string, error: TidingsError): void {
+    this.#errors.delete(id);
+    this.#errors.set(id, error);
+    this.#tell();
+  }
+
+  #settle(id: string): void {
+    if (this.#errors.delete(id)) this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
