@@ -107,9 +107,11 @@ export interface SiteOptions {
 export class Site {
   readonly url: string;
   readonly #server: Server;
+  readonly #sockets: ReadonlySet<Duplex>;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, sockets: ReadonlySet<Duplex>) {
     this.#server = server;
+    this.#sockets = sockets;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   }
 
@@ -128,18 +130,26 @@ export class Site {
       if (options.behind !== undefined) tunnel(incoming, socket, head, options.behind());
       else socket.destroy();
     });
-    server.once("close", () => {
-      for (const socket of sockets) socket.destroy();
-    });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new Site(server);
+    return new Site(server, sockets);
+  }
+
+  /** How many WebSockets lead through it to the server behind. */
+  get sockets(): number {
+    return this.#sockets.size;
+  }
+
+  /** Breaks every WebSocket to the server behind, without a word to either side. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
     this.#server.closeAllConnections();
+    this.cut();
     await closed;
   }
 }
@@ -161,12 +171,18 @@ async function bundle(entry: string, { mode = "production", alias = {} }: SiteOp
     logLevel: "warn",
     mode,
     define: { "process.env.NODE_ENV": JSON.stringify(mode) },
+    oxc: { jsx: { development: mode === "development" } },
     resolve: { alias: { ...alias } },
     build: {
       write: false,
       minify: mode === "production",
       sourcemap: "inline",
-      rolldownOptions: { input: entry, output: { entryFileNames: "page.js" } },
+      rolldownOptions: {
+        input: entry,
+        output: { entryFileNames: "page.js" },
+        // `"use client"` is for frameworks that render on a server.
+        onLog: (level, log, handle) => log.code === "MODULE_LEVEL_DIRECTIVE" || handle(level, log),
+      },
     },
   });
   const files = new Map<string, string | Uint8Array>([["/", HTML]]);
