@@ -84,13 +84,13 @@ export class EventList<P extends EventPattern> {
   };
 
   readonly #take = (event: EventOf<P>, delivery: Delivery<EventOf<P>>): void => {
-    if (this.#listeners.size === 0 || (delivery.recent && this.#has(event))) return;
+    if (delivery.recent && this.#has(event)) return;
     const flat = hookEvent(event);
     this.#arrived.push(flat);
     const shown = Math.max(1, this.#settings.limit);
     if (2 * shown <= this.#arrived.length) this.#arrived.splice(0, this.#arrived.length - shown);
     nextFrame(this.#flush);
-    this.#settings.onEvent?.(flat, delivery);
+    if (this.#listeners.size > 0) this.#settings.onEvent?.(flat, delivery);
   };
 
   readonly #flush = (): void => {

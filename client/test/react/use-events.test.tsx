@@ -218,7 +218,7 @@ test("a component that takes the place of one that asked for the same finds its 
   expect(client.calls).toEqual(["subscribe content.*", "subscribe content.*", "unsubscribe content.*"]);
 });
 
-test("an unmounted component's subscription ends, and what comes until then is not kept", () => {
+test("an unmounted component's subscription ends, and what comes until then is not told", () => {
   const onEvent = vi.fn();
   const { unmount } = renderHook(() => useContentEvents({ onEvent }), { wrapper: withClient(client) });
 
