@@ -18,6 +18,10 @@ export default defineConfig({
     projects: [
       {
         extends: true,
+        // The example publishes as an application does.
+        resolve: {
+          alias: { "tidings/emitter": fileURLToPath(new URL("src/emitter/index.ts", import.meta.url)) },
+        },
         test: {
           name: "node",
           environment: "node",
