@@ -22,11 +22,11 @@ type Handler = (events: readonly SentEvent[]) => Response | undefined;
 
 export class FakeServer {
   /** Every request so far. */
-  readonly requests: Sent[] = [];
+  requests: Sent[] = [];
   /** Every event that was published, once. */
-  readonly log: SentEvent[] = [];
+  log: SentEvent[] = [];
   #handler: Handler = () => undefined;
-  readonly #once: Handler[] = [];
+  #once: Handler[] = [];
   #held: { readonly released: Promise<void>; readonly release: () => void } | undefined;
 
   readonly fetch: typeof globalThis.fetch = async (input, init = {}) => {
@@ -39,6 +39,15 @@ export class FakeServer {
     const handler = this.#once.shift() ?? this.#handler;
     return handler(events) ?? Response.json({ results: events.map((event) => this.#take(event)) });
   };
+
+  /** Forgets everything. */
+  reset(): void {
+    this.requests = [];
+    this.log = [];
+    this.#once = [];
+    this.answerWith();
+    this.release();
+  }
 
   /** Keeps answers back until `release`. */
   hold(): void {
