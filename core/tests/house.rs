@@ -1,21 +1,26 @@
 //! The rules of the house that no linter knows: what a reviewer would repeat stands here once. They hold for
-//! the whole workspace.
+//! the whole repository.
 
 mod sources;
 
-use sources::{Source, none, root, rust, source, sources};
+use sources::{Source, none, root, rust, source, sources, typescript};
 
 /// Lines of a file before its tests; one that grows past it holds two ideas.
 const LINES_MAX: usize = 600;
 
 #[test]
 fn a_file_opens_with_what_it_is() {
+    let opens = |source: &Source| match source.path.rsplit_once('.') {
+        Some((_, "rs")) => source.text.starts_with("//! "),
+        _ => source.text.trim_start_matches("\"use client\";\n\n").starts_with("/**"),
+    };
     let faults: Vec<String> = rust("")
         .iter()
-        .filter(|source| !source.text.starts_with("//! "))
-        .map(|source| format!("{} opens without `//!`", source.path))
+        .chain(&typescript())
+        .filter(|source| !opens(source))
+        .map(|source| format!("{} opens without a comment", source.path))
         .collect();
-    none("a Rust file opens with a paragraph on what it is and which rule it keeps", &faults);
+    none("a file opens with a paragraph on what it is and which rule it keeps", &faults);
 }
 
 #[test]
@@ -23,6 +28,7 @@ fn a_file_has_under_600_lines_before_its_tests() {
     let faults: Vec<String> = rust("")
         .iter()
         .map(|source| (source, source.before_tests().lines().count()))
+        .chain(typescript().iter().map(|source| (source, source.text.lines().count())))
         .filter(|(_, lines)| LINES_MAX <= *lines)
         .map(|(source, lines)| format!("{} has {lines} lines", source.path))
         .collect();
@@ -33,7 +39,10 @@ fn a_file_has_under_600_lines_before_its_tests() {
 fn nothing_is_left_to_do() {
     // Put together, so that this file does not name them.
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK:")];
-    let texts = [".rs", ".toml", ".md", ".html", ".mjs", ".py", ".yml", "/run", "Makefile"];
+    let texts = [
+        ".rs", ".toml", ".md", ".html", ".mjs", ".js", ".ts", ".tsx", ".css", ".py", ".yml", "/run",
+        "Makefile",
+    ];
     let mut faults = Vec::new();
     for source in sources(&texts).iter().chain(&scripts()) {
         for (number, line) in (1..).zip(source.text.lines()) {

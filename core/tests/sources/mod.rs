@@ -75,6 +75,14 @@ pub(crate) fn rust(folder: &str) -> Vec<Source> {
     found
 }
 
+/// All files of the npm package that people wrote in TypeScript or JavaScript.
+pub(crate) fn typescript() -> Vec<Source> {
+    let mut found = sources(&[".ts", ".tsx", ".js"]);
+    found.retain(|source| source.path.starts_with("client/") && !source.path.contains("/generated/"));
+    assert!(!found.is_empty(), "no sources in client/");
+    found
+}
+
 /// One file that must be there.
 pub(crate) fn source(path: &str) -> Source {
     read(&root().join(path))
@@ -89,7 +97,8 @@ fn read(path: &Path) -> Source {
 
 /// Whether a folder holds what tools have made, and not what people wrote.
 fn is_made(path: &Path) -> bool {
-    let by_name = ["node_modules", ".git", "target", "fuzz/corpus"].iter().any(|name| path.ends_with(name));
+    let names = ["node_modules", ".git", "target", "fuzz/corpus", "dist"];
+    let by_name = names.iter().any(|name| path.ends_with(name));
     by_name || path.join("CACHEDIR.TAG").exists()
 }
 
