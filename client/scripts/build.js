@@ -1,0 +1,80 @@
+/**
+ * Builds the package into `dist/`: a module for each source file, with its types, so that an application's bundler
+ * leaves out what is not used. Then it says what each entry adds to a page, minified and compressed, and fails where
+ * the client adds more than it may.
+ */
+
+import { execFileSync } from "node:child_process";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "vite";
+
+/** Bytes at most that the client adds to a page. */
+const CLIENT_BYTES_MAX = 6_000;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = join(root, "dist");
+
+function compile() {
+  rmSync(dist, { recursive: true, force: true });
+  const tsc = join(root, "node_modules/.bin/tsc");
+  execFileSync(tsc, ["--project", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+  // The compiler names the modules of this package as they are now in code, but not in types.
+  for (const name of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
+    if (!name.endsWith(".d.ts")) continue;
+    const file = join(dist, name);
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll(/(["'])(\.[^"']*)\.tsx?\1/g, "$1$2.js$1"));
+  }
+  for (const name of ["LICENSE-APACHE", "LICENSE-MIT"])
+    copyFileSync(join(root, "..", name), join(dist, name));
+}
+
+/**
+ * Bytes of an entry and all that it imports at once, minified and compressed: what a page pays that uses all of it.
+ * @param {string} entry
+ */
+async function size(entry) {
+  const built = await build({
+    root,
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      write: false,
+      minify: true,
+      rolldownOptions: {
+        input: entry,
+        external: [/^react/, /^node:/],
+        preserveEntrySignatures: "strict",
+        // What `"use client"` is for, no page sees.
+        onLog: (level, log, handle) => log.code !== "MODULE_LEVEL_DIRECTIVE" && handle(level, log),
+      },
+    },
+  });
+  if (Array.isArray(built) || !("output" in built)) throw new Error("the bundler does not build once");
+  const chunks = new Map(
+    built.output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])),
+  );
+  const eager = new Set([...chunks.values()].filter((chunk) => chunk.isEntry));
+  for (const chunk of eager) {
+    for (const name of chunk.imports) {
+      const imported = chunks.get(name);
+      if (imported !== undefined) eager.add(imported);
+    }
+  }
+  return [...eager].reduce((sum, chunk) => sum + gzipSync(chunk.code, { level: 9 }).length, 0);
+}
+
+compile();
+/** @type {{ exports: Record<string, string | { default: string }> }} */
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+for (const [name, entry] of Object.entries(manifest.exports)) {
+  if (typeof entry === "string") continue;
+  const bytes = await size(join(root, entry.default));
+  console.log(`tidings${name.slice(1)}: ${bytes} bytes, minified and compressed`);
+  if (name === "." && CLIENT_BYTES_MAX < bytes) {
+    console.error(`The client may have ${CLIENT_BYTES_MAX} bytes.`);
+    process.exitCode = 1;
+  }
+}
