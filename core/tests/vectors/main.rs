@@ -107,7 +107,6 @@ fn violations() -> Vec<&'static str> {
         r##"{"type":"resumed","recovered":true,"position":{"epoch":"e1","lanes":{"critical":1,"high":1,"normal":1,"low":1}},"subscriptions":[]}"##,
         r#"{"type":"welcome","protocol":1,"epoch":"e1","heartbeat":{"interval":30000,"timeout":60000}}"#,
         r#"{"type":"reconnect","after":"soon"}"#,
-        r#"{"type":"error"}"#,
     ];
     for text in &texts {
         let mut script = script::Script::subscribed("");

@@ -173,7 +173,11 @@ fn tokens() -> Script {
     script.put(json!({"closed": {"code": 4401}}));
     script.put(json!({"token": "t1"}));
     script.put(json!({"token": "t2"}));
-    script.greet();
+    script.put("connected");
+    script.message(&welcome("e1", Some(1_790_000_000 + 100)));
+    script.put(json!({"pass": 50_000}));
+    script.message(&heartbeat([10, 10, 10, 10]));
+    script.put(json!({"pass": 30_000}));
     script.put(json!({"token": "t3"}));
     script.message(&error(Some("#1"), ErrorCode::InvalidToken));
     script
