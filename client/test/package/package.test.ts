@@ -48,6 +48,18 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+/** The README's examples that a project is to compile, as files of it. */
+async function examples(path: string, wanted: (code: string) => boolean): Promise<void> {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const found = [...readme.matchAll(/^```(tsx?)\n(.*?)^```$/gms)].filter(([, , code = ""]) => wanted(code));
+  expect(found).not.toHaveLength(0);
+  for (const [index, [, ending, code = ""]] of found.entries()) {
+    await writeFile(join(path, `readme-${index}.${ending}`), code);
+  }
+}
+
+const isForNode = (code: string) => code.includes('"tidings/emitter"');
+
 test("publint finds nothing", async () => {
   expect(await run(root, "node_modules/.bin/publint", "--strict", packed)).toContain("All good!");
 });
@@ -57,9 +69,10 @@ test("arethetypeswrong finds nothing, for a package of ES modules", async () => 
 });
 
 test(
-  "an empty Node project compiles with it, emits and receives",
+  "an empty Node project compiles with it and the README's examples, emits and receives",
   async () => {
     const path = await project("node", "@types/node");
+    await examples(path, isForNode);
     await run(path, "node_modules/.bin/tsc");
     await using server = await Server.start();
 
@@ -71,10 +84,11 @@ test(
 );
 
 test(
-  "an empty Vite project compiles with it, builds, and shows events in a browser",
+  "an empty Vite project compiles with it and the README's examples, builds, and shows events in a browser",
   async () => {
     const react = ["react", "react-dom", "@types/react", "@types/react-dom"];
     const path = await project("vite", "vite", ...react);
+    await examples(path, (code) => !isForNode(code));
     await run(path, "node_modules/.bin/tsc");
     await run(path, "node_modules/.bin/vite", "build");
     await using server = await Server.start({ ORIGINS: "*" });
