@@ -26,7 +26,7 @@ export interface ConnectionOptions extends Credentials {
 /** What the provider's connection is made of, or a client that the application has made itself. */
 export type TidingsProviderProps = { readonly children?: ReactNode } & (
   | (ConnectionOptions &
-      Pick<ClientOptions, "transport" | "persist" | "shared" | "onGap" | "onError"> & {
+      Pick<ClientOptions, "transport" | "persist" | "onGap" | "onError"> & {
         readonly client?: undefined;
       })
   | { readonly client: TidingsClient }
@@ -41,7 +41,7 @@ const PlaceContext = createContext<Place>({ connections: new Connections(createC
 
 /** Keeps one connection for all hooks below it, for as long as it is mounted. It connects with the first of them. */
 export function TidingsProvider(props: TidingsProviderProps): ReactElement {
-  const { transport, persist, shared, ...given }: Exclude<TidingsProviderProps, { client: TidingsClient }> =
+  const { transport, persist, ...given }: Exclude<TidingsProviderProps, { client: TidingsClient }> =
     props.client === undefined ? props : {};
   const latest = useRef(given);
   useCommitEffect(() => {
@@ -54,13 +54,12 @@ export function TidingsProvider(props: TidingsProviderProps): ReactElement {
       {
         ...(transport !== undefined && { transport }),
         ...(persist !== undefined && { persist }),
-        ...(shared !== undefined && { shared }),
         onGap: (gap) => latest.current.onGap?.(gap),
         onError: (error) => latest.current.onError?.(error),
       },
       props.client,
     );
-  const connections = useKept(make, props.client, transport, persist, shared);
+  const connections = useKept(make, props.client, transport, persist);
   const url = given.url === undefined ? undefined : String(given.url);
   const place = useMemo(() => ({ connections, url }), [connections, url]);
 
