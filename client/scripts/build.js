@@ -9,7 +9,7 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { build } from "vite";
+import { rolldown } from "rolldown";
 
 /** Bytes at most that the client adds to a page at once. */
 const CLIENT_BYTES_MAX = 6_000;
@@ -36,28 +36,15 @@ function compile() {
  * @param {string} entry
  */
 async function sizes(entry) {
-  const built = await build({
-    root,
-    configFile: false,
-    logLevel: "warn",
-    build: {
-      write: false,
-      minify: true,
-      // What Vite itself adds to a page that loads something later.
-      modulePreload: false,
-      rolldownOptions: {
-        input: entry,
-        external: [/^react/, /^node:/],
-        preserveEntrySignatures: "strict",
-        // What `"use client"` is for, no page sees.
-        onLog: (level, log, handle) => log.code !== "MODULE_LEVEL_DIRECTIVE" && handle(level, log),
-      },
-    },
+  const bundle = await rolldown({
+    input: entry,
+    external: [/^react/, /^node:/],
+    preserveEntrySignatures: "strict",
+    // What `"use client"` is for, no page sees.
+    onLog: (level, log, handle) => log.code !== "MODULE_LEVEL_DIRECTIVE" && handle(level, log),
   });
-  if (Array.isArray(built) || !("output" in built)) throw new Error("the bundler does not build once");
-  const chunks = new Map(
-    built.output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])),
-  );
+  const { output } = await bundle.generate({ minify: true });
+  const chunks = new Map(output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])));
   const eager = new Set([...chunks.values()].filter((chunk) => chunk.isEntry));
   for (const chunk of eager) {
     for (const name of chunk.imports) {
