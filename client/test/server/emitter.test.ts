@@ -10,7 +10,7 @@ import {
 import { faultsOf, type Kind } from "../../src/emitter/validate.ts";
 import { FIELDS } from "../../src/generated/emitter.ts";
 import { EVENT_PRIORITIES } from "../../src/generated/events.ts";
-import { type Break, BreakingProxy } from "../support/breaking-proxy.ts";
+import { type Cut, Cutter } from "../support/cutter.ts";
 import { API_KEY, numbered, Server, type Settings, token, waitFor } from "../support/server.ts";
 
 const emitters: { close(options: { signal: AbortSignal }): Promise<void> }[] = [];
@@ -133,10 +133,10 @@ test("under load events go in large batches, in their order, over few connection
 test("connections that break at any point lose nothing and repeat nothing", async () => {
   await using server = await Server.start();
   // Within the request, before its answer, within its answer, and each again once some have gone well.
-  const faults: Break[] = [{ sent: 0 }, { sent: 700 }, { received: 0 }, { received: 60 }];
-  faults.push({ sent: 9000 }, { received: 1500 }, { received: 2000 });
-  await using proxy = await BreakingProxy.start(server.address, (number) => faults[number - 1]);
-  const emitter = emitterOf(proxy.url, { batchEvents: 20 });
+  const plan: Cut[] = [{ sent: 0 }, { sent: 700 }, { received: 0 }, { received: 60 }];
+  plan.push({ sent: 9000 }, { received: 1500 }, { received: 2000 });
+  await using cutter = await Cutter.start(server, plan);
+  const emitter = emitterOf(cutter.url, { batchEvents: 20 });
 
   const batch = Array.from({ length: 400 }, (_, index) => numbered(index));
   const published = await emitter.emitBatch(batch);
@@ -144,7 +144,7 @@ test("connections that break at any point lose nothing and repeat nothing", asyn
   const log = await logOf(server);
   expect(log.map(({ event }) => event.data)).toEqual(batch.map(({ data }) => data));
   expect(log.map(({ offset }) => offset)).toEqual(published.map(({ offset }) => offset));
-  expect(proxy.broken).toBe(faults.length);
+  expect(cutter.cuts).toBe(plan.length);
 });
 
 test.each(["kill", "stop"] as const)(
