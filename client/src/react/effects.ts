@@ -11,7 +11,8 @@ export const useCommitEffect = typeof document === "undefined" ? useEffect : use
 /** Keeps what `make` gave for as long as the keys are the same. Unlike `useMemo` it never forgets it earlier. */
 export function useKept<T>(make: () => T, ...keys: readonly unknown[]): T {
   const [kept, keep] = useState(() => ({ value: make(), keys }));
-  if (kept.keys.every((key, at) => Object.is(key, keys[at]))) return kept.value;
+  const isSame = kept.keys.length === keys.length && kept.keys.every((key, at) => Object.is(key, keys[at]));
+  if (isSame) return kept.value;
   const next = { value: make(), keys };
   keep(next);
   return next.value;

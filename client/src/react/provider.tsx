@@ -23,12 +23,12 @@ export interface ConnectionOptions extends Credentials {
   readonly url?: string | URL | undefined;
 }
 
+/** What a connection is made with beside the address and who connects. */
+type Settings = Omit<ClientOptions, "url" | "token" | "getToken" | "onState" | "signal">;
+
 /** What the provider's connection is made of, or a client that the application has made itself. */
 export type TidingsProviderProps = { readonly children?: ReactNode } & (
-  | (ConnectionOptions &
-      Pick<ClientOptions, "transport" | "persist" | "onGap" | "onError"> & {
-        readonly client?: undefined;
-      })
+  | (ConnectionOptions & Settings & { readonly client?: undefined })
   | { readonly client: TidingsClient }
 );
 
@@ -40,33 +40,29 @@ interface Place {
 const PlaceContext = createContext<Place>({ connections: new Connections(createClient), url: undefined });
 
 /** Keeps one connection for all hooks below it, for as long as it is mounted. It connects with the first of them. */
-export function TidingsProvider(props: TidingsProviderProps): ReactElement {
-  const { transport, persist, ...given }: Exclude<TidingsProviderProps, { client: TidingsClient }> =
-    props.client === undefined ? props : {};
-  const latest = useRef(given);
+export function TidingsProvider({ children, client, ...given }: TidingsProviderProps): ReactElement {
+  const { url, token, getToken, onGap, onError, ...settings }: ConnectionOptions & Settings = given;
+  const latest = useRef({ onGap, onError });
   useCommitEffect(() => {
-    latest.current = given;
+    latest.current = { onGap, onError };
   });
 
-  const make = () =>
-    new Connections(
-      createClient,
-      {
-        ...(transport !== undefined && { transport }),
-        ...(persist !== undefined && { persist }),
-        onGap: (gap) => latest.current.onGap?.(gap),
-        onError: (error) => latest.current.onError?.(error),
-      },
-      props.client,
-    );
-  const connections = useKept(make, props.client, transport, persist);
-  const url = given.url === undefined ? undefined : String(given.url);
-  const place = useMemo(() => ({ connections, url }), [connections, url]);
+  const make = () => {
+    const handlers: Settings = {
+      onGap: (gap) => latest.current.onGap?.(gap),
+      onError: (error) => latest.current.onError?.(error),
+    };
+    return new Connections(createClient, { ...settings, ...handlers }, client);
+  };
+  const names = Object.keys(settings).sort() as (keyof typeof settings)[];
+  const connections = useKept(make, client, ...names.flatMap((name) => [name, settings[name]]));
+  const address = url === undefined ? undefined : String(url);
+  const place = useMemo(() => ({ connections, url: address }), [connections, address]);
 
-  const connection = connections.at(url);
-  useCredentials(connection, given);
+  const connection = connections.at(address);
+  useCredentials(connection, { token, getToken });
   useEffect(() => connection.hold(stay), [connection]);
-  return <PlaceContext.Provider value={place}>{props.children}</PlaceContext.Provider>;
+  return <PlaceContext.Provider value={place}>{children}</PlaceContext.Provider>;
 }
 
 /** Asks nothing of the client but to be there. */

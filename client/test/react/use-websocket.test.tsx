@@ -253,6 +253,23 @@ test("a provider keeps its connection while no hook needs it, and stops it when 
   expect(made[0]?.calls.at(-1)).toBe("stop");
 });
 
+test("a provider that is rendered anew keeps its connection, and one that asks for another transport gets another", () => {
+  const page = (transport: "sse" | "auto") => (
+    <TidingsProvider url={new URL("https://events.example")} transport={transport} onGap={() => {}}>
+      <Page token="t1" />
+    </TidingsProvider>
+  );
+  const { rerender } = render(page("auto"));
+  rerender(page("auto"));
+  expect(made).toHaveLength(1);
+
+  rerender(page("sse"));
+  vi.advanceTimersByTime(LINGER_MS);
+
+  expect(made.map(({ options }) => options.transport)).toEqual(["auto", "sse"]);
+  expect(made.map(({ calls }) => calls.at(-1))).toEqual(["stop", "start"]);
+});
+
 test("showing the status connects nothing", () => {
   const { result } = renderHook(() => useConnectionStatus());
 

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { build } from "vite";
+import { build, type Rolldown } from "vite";
 import { PATIENCE } from "./server.ts";
 
 const BINARY = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
@@ -24,6 +24,7 @@ const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
+  "--hide-scrollbars",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
@@ -180,8 +181,7 @@ async function bundle(entry: string, { mode = "production", alias = {} }: SiteOp
       rolldownOptions: {
         input: entry,
         output: { entryFileNames: "page.js" },
-        // `"use client"` is for frameworks that render on a server.
-        onLog: (level, log, handle) => log.code === "MODULE_LEVEL_DIRECTIVE" || handle(level, log),
+        onLog,
       },
     },
   });
@@ -194,6 +194,11 @@ async function bundle(entry: string, { mode = "production", alias = {} }: SiteOp
   }
   return files;
 }
+
+/** Says nothing of `"use client"`, which is for frameworks that render on a server. */
+export const onLog: NonNullable<Rolldown.InputOptions["onLog"]> = (level, log, handle) => {
+  if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
+};
 
 function contentType(path: string): string {
   if (path.endsWith(".js")) return "text/javascript";
