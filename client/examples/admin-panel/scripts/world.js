@@ -52,8 +52,8 @@ export class World {
     for (let second = POINTS; second > 0; second -= 1) {
       const at = new Date(now - second * 1000);
       this.#measure(at);
-      if (second % 5 === 0) events.push(this.#activity(at));
-      if (second % 9 === 0) events.push(this.#signInOrOut(at));
+      if (second % 5 === 0) events.push({ ...this.#activity(at), time: at });
+      if (second % 9 === 0) events.push({ ...this.#signInOrOut(at), time: at });
     }
     for (const metric of ["lcp", "inp", "ttfb"]) events.push(this.#performance(metric, new Date(now)));
     for (const service of SERVICES) events.push(this.#health(service, new Date(now)));

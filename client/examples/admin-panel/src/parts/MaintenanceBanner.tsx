@@ -15,7 +15,7 @@ export function MaintenanceBanner() {
     <div role="alert">
       {shown && (
         <section className="banner" aria-label="Maintenance">
-          <Icon name="tools" />
+          <Icon name="warning" />
           <p>
             <b>{Date.parse(lastEvent.startsAt) < now ? "Maintenance is under way." : "Maintenance soon."}</b>{" "}
             {lastEvent.message}{" "}

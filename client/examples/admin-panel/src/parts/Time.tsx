@@ -12,24 +12,26 @@ export function useNow(everyMs: number): number {
   return now;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
 
 export function Time({ at, as = "ago" }: { at: string; as?: "ago" | "clock" }) {
   const now = useNow(5000);
   const moment = new Date(at);
-  const exact = clock.format(moment);
   return (
-    <time dateTime={at} title={exact}>
-      {as === "clock" ? exact : agoOf(now - moment.getTime())}
+    <time dateTime={at} title={exact.format(moment)}>
+      {as === "clock" ? clock.format(moment) : agoOf(moment, now)}
     </time>
   );
 }
 
-function agoOf(ms: number): string {
-  const seconds = Math.round(ms / 1000);
+function agoOf(moment: Date, now: number): string {
+  const seconds = Math.round((now - moment.getTime()) / 1000);
   if (seconds < 5) return "now";
   if (seconds < 60) return ago.format(-seconds, "second");
   if (seconds < 3600) return ago.format(-Math.round(seconds / 60), "minute");
-  return ago.format(-Math.round(seconds / 3600), "hour");
+  if (seconds < 86_400) return ago.format(-Math.round(seconds / 3600), "hour");
+  return date.format(moment);
 }
