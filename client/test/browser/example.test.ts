@@ -144,14 +144,14 @@ test("the feed of users shows what is chosen, from before as well", async () => 
     { type: "user.password_changed", data: { userId: "u2", changedAt: timestamp } },
   ]);
   const page = await open({ path: "#/users" });
-  await page.getByText("U2 has a new password").waitFor();
+  await page.getByText("Tomás Arriaga has a new password").waitFor();
 
   await page.getByLabel("Signing in and out").check();
-  await page.getByText("U2 has a new password").waitFor({ state: "detached" });
-  await page.getByText("Mara signed in").waitFor();
+  await page.getByText("Tomás Arriaga has a new password").waitFor({ state: "detached" });
+  await page.getByText("Mara Lindqvist signed in").waitFor();
   await emit([{ type: "user.logout", data: { userId: "u1", email: "mara@harbor.example", timestamp } }]);
 
-  await page.getByText("Mara signed out").waitFor();
+  await page.getByText("Mara Lindqvist signed out").waitFor();
   await page.getByText("Here now: 0").waitFor();
 });
 

@@ -4,7 +4,7 @@
  */
 
 import { createEventEmitter } from "tidings/emitter";
-import { CONTENT } from "./newsroom.js";
+import { CONTENT, PEOPLE } from "./newsroom.js";
 import { readSession } from "./session.js";
 
 /** @import { IncomingMessage, ServerResponse } from "node:http" */
@@ -28,6 +28,7 @@ export function backend(first) {
       return session;
     },
     "GET /content": () => CONTENT,
+    "GET /people": () => PEOPLE,
     "POST /content/status": async ({ id, oldStatus, newStatus, title }) =>
       emitter?.emitContentStatusChanged({
         contentId: id,

@@ -15,6 +15,11 @@ export interface Content {
   readonly changedAt: string;
 }
 
+export interface Person {
+  readonly id: string;
+  readonly name: string;
+}
+
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return answerOf(await fetch(`/api${path}`, signal ? { signal } : {}));
 }

@@ -1,8 +1,9 @@
 /** What users do, and who is here. Choosing what to see changes the subscription, not only the list. */
 
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import type { EventOf } from "tidings";
 import { useUserEvents } from "tidings/react";
+import { get, type Person } from "../api.ts";
 import { Time } from "../parts/Time.tsx";
 
 const KINDS = {
@@ -14,6 +15,7 @@ const KINDS = {
 export function UsersPage() {
   const [kind, setKind] = useState<keyof typeof KINDS>("Everything");
   const { events } = useUserEvents({ types: KINDS[kind], recent: 50, limit: 50 });
+  const nameOf = useNames();
   return (
     <div className="columns">
       <section className="card">
@@ -30,7 +32,7 @@ export function UsersPage() {
           {events.map((event) => (
             <li key={event.id}>
               <span>
-                <b>{nameOf(event.data)}</b> {deedOf(event)}
+                <b>{nameOf(event.userId)}</b> {deedOf(event)}
               </span>
               <small>
                 <Time at={event.time} />
@@ -40,12 +42,12 @@ export function UsersPage() {
         </ul>
         {events.length === 0 && <p className="empty">Nothing of that yet.</p>}
       </section>
-      <Present />
+      <Present nameOf={nameOf} />
     </div>
   );
 }
 
-function Present() {
+function Present({ nameOf }: { nameOf: (userId: string) => string }) {
   const { events } = useUserEvents({ types: ["user.login", "user.logout"], recent: 200, limit: 500 });
   const present = new Map<string, EventOf<"user.login">["data"]>();
   for (const { type, data } of events.toReversed()) {
@@ -58,7 +60,7 @@ function Present() {
       <ul className="rows">
         {[...present.values()].map((data) => (
           <li key={data.userId}>
-            <span>{nameOf(data)}</span>
+            <span>{nameOf(data.userId)}</span>
             <small>{typeof data.location === "string" && data.location}</small>
           </li>
         ))}
@@ -67,9 +69,14 @@ function Present() {
   );
 }
 
-function nameOf(data: { userId: string; email?: string | null }): string {
-  const name = data.email?.split("@")[0] ?? data.userId;
-  return name.charAt(0).toUpperCase() + name.slice(1);
+/** Events carry ids; names are the back end's to give. */
+function useNames(): (userId: string) => string {
+  const [people, setPeople] = useState<readonly Person[]>([]);
+  useEffect(() => {
+    // Without names the ids are shown.
+    get<readonly Person[]>("/people").then(setPeople, () => {});
+  }, []);
+  return (userId) => people.find(({ id }) => id === userId)?.name ?? userId;
 }
 
 function deedOf(event: EventOf<"user.*">): string {
@@ -81,7 +88,7 @@ function deedOf(event: EventOf<"user.*">): string {
     case "user.registered":
       return "registered";
     case "user.profile_updated":
-      return `changed ${event.data.updatedFields.join(", ")}`;
+      return `changed their ${event.data.updatedFields.join(", ")}`;
     case "user.password_changed":
       return "has a new password";
   }
