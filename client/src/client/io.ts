@@ -44,6 +44,8 @@ export interface Inputs {
   offline: [];
   /** The page has become visible, or the machine has woken: the connection may be dead unnoticed. */
   visible: [];
+  /** Connect anew at once where a connection is wanted: the one at hand has moved, or another can be had. */
+  renew: [];
   /** The deadline has come. */
   timeout: [];
   subscribe: [wanted: Wanted];

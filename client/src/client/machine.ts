@@ -134,6 +134,9 @@ export class Machine {
       if (!this.#isAtRest) this.#leave("offline");
     },
     visible: () => this.#wake(),
+    renew: () => {
+      if (!this.#isAtRest) this.#connect();
+    },
     timeout: () => {
       for (const [name, at] of Object.entries(this.#alarms) as [Alarm, number][]) {
         // One before may have ended the connection, and this alarm with it.

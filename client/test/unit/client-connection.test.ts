@@ -210,9 +210,22 @@ describe("network and page", () => {
     expect(script.said()).toEqual(["close", "open t1", "connecting"]);
   });
 
+  test("where it is told that another connection is to be had, it takes that at once and resumes", () => {
+    const script = Script.subscribed();
+    script.handle("renew");
+    expect(script.said()).toEqual(["close", "open t1", "connecting"]);
+    script.message(welcome());
+    expect(script.sent()).toMatchObject([{ type: "resume" }]);
+
+    script.handle("closed", 1011);
+    script.outputs();
+    script.handle("renew");
+    expect(script.said()).toEqual(["open t1", "connecting"]);
+  });
+
   test("one that was not started stays so", () => {
     const script = new Script();
-    for (const input of ["offline", "online", "visible", "timeout"] as const) script.handle(input);
+    for (const input of ["offline", "online", "visible", "renew", "timeout"] as const) script.handle(input);
     expect(script.said()).toEqual([]);
     expect(script.machine.state).toBe("idle");
   });
