@@ -1,15 +1,16 @@
 /**
  * The machine's thin shell: it gives it time, messages and what the browser says of network and page, and does what
- * it asks for. It decides nothing but over which transport to connect.
+ * it asks for. It decides nothing.
  */
 
 import { TidingsError } from "../errors.ts";
 import type { Position } from "../types.ts";
 import type { Address } from "./address.ts";
-import type { ClientOptions, WebSocketConstructor } from "./api.ts";
+import type { ClientOptions } from "./api.ts";
+import { connector } from "./connector.ts";
 import type { Backend, Handlers, Input, Now, Requests, Told } from "./io.ts";
 import { Machine } from "./machine.ts";
-import { type Connection, openWebSocket, type Receiver } from "./transport.ts";
+import type { Connect, Connection, Receiver } from "./transport.ts";
 
 /** Does the work of one client, in this page. */
 export function openBackend(options: ClientOptions, address: Address, told: Handlers<Told>): Backend {
@@ -17,14 +18,8 @@ export function openBackend(options: ClientOptions, address: Address, told: Hand
 }
 
 class Host implements Backend {
-  readonly #address: Address;
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
-  readonly #webSocket: WebSocketConstructor | undefined;
-  /** Whether another transport may be tried where one fails, and over which one to connect. */
-  readonly #mayTurn: boolean;
-  #overSse: boolean;
-  /** Connections in a row of which nothing came. */
-  #failures = 0;
+  readonly #connect: Connect;
   /** What is done about each output. */
   readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
@@ -43,10 +38,8 @@ class Host implements Backend {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ClientOptions, address: Address, told: Handlers<Told>) {
-    const { WebSocket } = globalThis as Surroundings;
-    const { getToken, transport = "auto", webSocket = WebSocket, persist } = options;
+    const { getToken, persist } = options;
     let { token = null } = options;
-    this.#address = address;
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     const giveOnce = () => {
       const given = token;
@@ -54,10 +47,8 @@ class Host implements Backend {
       return given;
     };
     this.#getToken = getToken ?? giveOnce;
-    this.#webSocket = webSocket;
-    this.#overSse = transport === "sse" || (transport === "auto" && !webSocket);
-    this.#mayTurn = transport === "auto" && !this.#overSse;
-    const name = persist === true ? this.#address("ws", "/ws") : persist;
+    this.#connect = connector(address, options, () => import("./sse.ts"));
+    const name = persist === true ? address("ws", "/ws") : persist;
     // Where nothing can be kept, or was, the page begins at the end of the log.
     const keeping = name
       ? import("./persist.ts").then(({ keep }) => keep(this.#machine.subscriptions, name))
@@ -133,22 +124,14 @@ class Host implements Backend {
   }
 
   #open(token: string): void {
-    // Where nothing comes over WebSocket it may be blocked; whether it still is, the next connection finds out.
-    if (this.#mayTurn && (1 < this.#failures || (this.#overSse && this.#failures === 0))) {
-      this.#overSse = !this.#overSse;
-      this.#failures = 0;
-    }
-    this.#failures++;
     const receiver: Receiver = {
       message: (text) => {
         if (this.#receiver !== receiver) return;
-        this.#failures = 0;
         this.#handle("message", text);
       },
       closed: (code, reason) => {
         if (this.#receiver !== receiver) return;
         this.#receiver = undefined;
-        if (code && code !== 1006) this.#failures = 0;
         this.#handle("closed", code, reason);
       },
     };
@@ -160,12 +143,6 @@ class Host implements Backend {
       },
       (error: unknown) => receiver.closed(undefined, `${error}`),
     );
-  }
-
-  async #connect(token: string, receiver: Receiver): Promise<Connection> {
-    if (this.#overSse) return (await import("./sse.ts")).openSse(this.#address, token, receiver);
-    if (this.#webSocket) return openWebSocket(this.#webSocket, this.#address("ws", "/ws"), token, receiver);
-    throw new Error("there is no WebSocket here: give `webSocket`");
   }
 
   #ask(): void {
@@ -198,7 +175,6 @@ class Host implements Backend {
 
 /** What a browser has, a worker has in part, and Node has not. */
 interface Surroundings {
-  readonly WebSocket?: WebSocketConstructor;
   readonly addEventListener?: typeof addEventListener;
   readonly document?: Document;
   readonly navigator?: { readonly onLine?: boolean };

@@ -14,6 +14,9 @@ export interface Receiver {
   closed(code?: number, reason?: string): void;
 }
 
+/** Connects; rejected where that cannot be. Of what it gives nothing comes after the end, or after `close`. */
+export type Connect = (token: string, receiver: Receiver) => Promise<Connection>;
+
 /**
  * Connects over WebSocket. The token goes as a subprotocol, which no log of a proxy keeps, and not in the address.
  * What no token can be is encoded, so that the server refuses it. Throws where the surroundings do not allow the
