@@ -51,6 +51,11 @@ export interface ClientOptions {
    * page and a server need names of their own.
    */
   readonly persist?: boolean | string;
+  /**
+   * One connection for all tabs of an origin that ask for it, with the same `url` and with tokens that differ in their
+   * times only. A tab that cannot take part, as on a page over `http:`, has its own.
+   */
+  readonly shared?: boolean;
   /** Called with every gap: fetch anew what depends on it. */
   readonly onGap?: (gap: Gap) => void;
   /** Called with every error that no promise carries. */

@@ -4,6 +4,7 @@
  */
 
 import { TidingsError } from "../errors.ts";
+import type { Sharing } from "../shared/sharing.ts";
 import type { Position } from "../types.ts";
 import type { Address } from "./address.ts";
 import type { ClientOptions } from "./api.ts";
@@ -20,6 +21,8 @@ export function openBackend(options: ClientOptions, address: Address, told: Hand
 class Host implements Backend {
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
   readonly #connect: Connect;
+  /** What connects together with other tabs, where that is wanted and can be loaded. */
+  readonly #sharing: Promise<Sharing | undefined> | undefined;
   /** What is done about each output. */
   readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
@@ -38,7 +41,7 @@ class Host implements Backend {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ClientOptions, address: Address, told: Handlers<Told>) {
-    const { getToken, persist } = options;
+    const { getToken, shared, persist } = options;
     let { token = null } = options;
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     const giveOnce = () => {
@@ -47,7 +50,12 @@ class Host implements Backend {
       return given;
     };
     this.#getToken = getToken ?? giveOnce;
-    this.#connect = connector(address, options, () => import("./sse.ts"));
+    const direct = connector(address, options, () => import("./sse.ts"));
+    const sharing = shared ? this.#share(address, options, direct) : undefined;
+    this.#sharing = sharing;
+    this.#connect = sharing
+      ? async (token, receiver) => ((await sharing)?.open ?? direct)(token, receiver)
+      : direct;
     const name = persist === true ? address("ws", "/ws") : persist;
     // Where nothing can be kept, or was, the page begins at the end of the log.
     const keeping = name
@@ -108,10 +116,12 @@ class Host implements Backend {
       (this.#handlers[name] as (...args: unknown[]) => void)(...args);
     }
     this.#draining = false;
-    if (this.#machine.state === "closed") {
+    const { state } = this.#machine;
+    if (state === "closed") {
       this.#surroundings?.abort();
       this.#surroundings = undefined;
     }
+    if (state === "closed" || state === "unauthorized") this.#sharing?.then((sharing) => sharing?.leave());
     this.#arm();
   }
 
@@ -143,6 +153,24 @@ class Host implements Backend {
       },
       (error: unknown) => receiver.closed(undefined, `${error}`),
     );
+  }
+
+  async #share(
+    address: Address,
+    { transport = "auto" }: ClientOptions,
+    direct: Connect,
+  ): Promise<Sharing | undefined> {
+    const renew = () => {
+      this.#handle("renew");
+      return this.#machine.state === "connecting";
+    };
+    try {
+      const { Sharing } = await import("../shared/sharing.ts");
+      return new Sharing(address("http", "/"), transport, direct, renew);
+    } catch {
+      // Alone is better than not at all.
+      return undefined;
+    }
   }
 
   #ask(): void {
