@@ -1,7 +1,7 @@
 # What a person and CI run here. The work is done by scripts/, one for each thing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench load bench-peers abuse conformance simulate mutants fuzz prepare
+.PHONY: help run test lint bench bench-guard load bench-peers abuse conformance simulate mutants fuzz prepare
 
 # Seeds of the simulator.
 SEEDS ?=
@@ -25,6 +25,9 @@ lint: prepare ## Format, clippy, documentation and dependencies
 
 bench: ## Benches of the core; ARGS narrows them, as in ARGS=matching
 	cargo bench --package tidings-benches --benches -- $(ARGS)
+
+bench-guard: ## Instructions of the core's main work beside what is recorded; ARGS=record records them anew
+	scripts/bench-guard $(ARGS)
 
 load: ## Fan-out beside the bare loops, a line of JSON a run; ARGS as in `--only 'fan-out W=64'`
 	cargo build --release --package tidings-mio --package tidings-benches --bins

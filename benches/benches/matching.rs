@@ -8,57 +8,12 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidings_benches::content_updated;
-use tidings_core::Offset;
-use tidings_core::event::{Fields, Filter, Pattern, Patterns};
-use tidings_core::map::Keyed;
+use tidings_benches::definitions::{MORE_KEYS, ONE_KEY, Tenant, index};
+use tidings_core::event::{Fields, Filter};
 use tidings_core::rng::Rng;
-use tidings_core::subscription::{Index, Member, Permit};
-
-/// One tenant's grant, or that of all.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Tenant(Option<Filter>);
-
-impl Permit for Tenant {
-    fn permits(&self, _: &str, fields: &Fields) -> bool {
-        self.0.as_ref().is_none_or(|forced| forced.matches_forced(fields))
-    }
-
-    fn required(&self) -> Option<&Filter> {
-        self.0.as_ref()
-    }
-}
-
-/// A subscription: its pattern, and its filter for a document.
-type Shape = (&'static str, fn(u32) -> Value);
-
-/// One key each: three definitions a document, by their patterns.
-const ONE_KEY: [Shape; 3] = [
-    ("content.updated", |document| json!({ "contentId": format!("c{document}") })),
-    ("content.*", |document| json!({ "contentId": format!("c{document}") })),
-    ("*", |document| json!({ "contentId": format!("c{document}") })),
-];
-
-/// One pattern, and further keys to verify: three definitions a document in one bucket.
-const MORE_KEYS: [Shape; 3] = [
-    ("content.*", |document| json!({ "contentId": format!("c{document}") })),
-    ("content.*", |document| json!({ "contentId": format!("c{document}"), "status": "published" })),
-    ("content.*", |document| json!({ "contentId": format!("c{document}"), "type": ["blog", "page"] })),
-];
-
-fn index(documents: u32, shapes: &[Shape; 3], permit: &Tenant) -> Index<Tenant> {
-    let mut index = Index::new(Keyed::new([1, 2]));
-    for (shape, (pattern, filter)) in (0..).zip(shapes) {
-        let patterns = Patterns::new(vec![Pattern::parse(pattern).expect("a pattern")]);
-        for document in 0..documents {
-            let filter = Filter::from_json(&filter(document), 16).expect("a filter");
-            let member = Member { slot: document * 3 + shape, tag: 0, from: Offset::ZERO };
-            index.join(&patterns, &filter, permit, member);
-        }
-    }
-    index
-}
+use tidings_core::subscription::Index;
 
 /// Time of `iterations` matches against random documents, without the making of the events.
 fn time(index: &mut Index<Tenant>, documents: u32, rng: &mut Rng, iterations: u64) -> Duration {

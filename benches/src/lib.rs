@@ -1,4 +1,7 @@
-//! Benches of the core, and the events they share.
+//! What the benches of the core share: events, subscriptions, and a hub in memory.
+
+pub mod definitions;
+pub mod server;
 
 use tidings_core::event::{Fields, FieldsBuilder, Scalar};
 
