@@ -83,7 +83,7 @@ impl PeerName {
 }
 
 /// Who connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// The one that publishes.
     Publisher,

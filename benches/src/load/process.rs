@@ -17,6 +17,9 @@ use crate::LoadError;
 /// How long a server may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A server that has done nothing for so long rests.
+const REST: Duration = Duration::from_millis(100);
+
 /// Where servers run.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -131,6 +134,20 @@ impl Server {
 
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.process).unwrap_or(0))
+    }
+
+    /// Waits until it has nothing left to do.
+    pub(crate) fn rest(&self) {
+        let until = Instant::now() + PATIENCE;
+        let mut before = self.usage().cpu;
+        while Instant::now() < until {
+            thread::sleep(REST);
+            let cpu = self.usage().cpu;
+            if cpu - before < REST / 100 {
+                return;
+            }
+            before = cpu;
+        }
     }
 
     /// What the process has cost so far.

@@ -38,6 +38,8 @@ pub(crate) fn measure<'a>(run: &'a Run, subject: Subject<'_>) -> Result<Report<'
     (0..MISSED).for_each(|number| dialect.publish(&mut out, &run.event(number)));
     fleet.publish(&out);
     fleet.say(resume);
+    // What the end of the first storm costs is not the second's.
+    server.rest();
     let moment = Moment::now(&server);
     let mut came = 0;
     fleet.open(run.connections, |_| came += 1)?;

@@ -1,6 +1,9 @@
 //! This project's server. Events are published over one WebSocket connection whose token allows it: what is
 //! due goes out in one write, so that the publisher costs the server one read a turn.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,20 +23,29 @@ const API_KEY: &str = "load-load-load-load-load-load-load";
 pub(super) struct Tidings {
     algorithm: jsonwebtoken::Algorithm,
     key: EncodingKey,
+    /// Whoever comes back has the token that it had; to sign anew would give another one with some algorithms.
+    tokens: RefCell<HashMap<Role, String>>,
 }
 
 impl Tidings {
     pub(super) fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Hs256 => Self {
-                algorithm: jsonwebtoken::Algorithm::HS256,
-                key: EncodingKey::from_secret(SECRET.as_bytes()),
-            },
-            Algorithm::Es256 => Self {
-                algorithm: jsonwebtoken::Algorithm::ES256,
-                key: EncodingKey::from_ec_pem(PRIVATE_KEY.as_bytes()).expect("the fixture is a key"),
-            },
-        }
+        let (algorithm, key) = match algorithm {
+            Algorithm::Hs256 => (jsonwebtoken::Algorithm::HS256, EncodingKey::from_secret(SECRET.as_bytes())),
+            Algorithm::Es256 => {
+                let key = EncodingKey::from_ec_pem(PRIVATE_KEY.as_bytes()).expect("the fixture is a key");
+                (jsonwebtoken::Algorithm::ES256, key)
+            }
+        };
+        Self { algorithm, key, tokens: RefCell::default() }
+    }
+
+    fn token(&self, role: Role) -> String {
+        let (user, grant) = match role {
+            Role::Publisher => ("publisher".to_owned(), json!({"publish": ["*"], "maxPriority": "critical"})),
+            Role::Subscriber(number) => (format!("u{number}"), json!({"subscribe": ["*"]})),
+        };
+        let claims = json!({"sub": user, "exp": 4_102_444_800_u64, "tidings": grant});
+        jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key).unwrap_or_default()
     }
 
     fn event(event: &Event) -> String {
@@ -78,13 +90,8 @@ impl Dialect for Tidings {
     }
 
     fn target(&self, role: Role) -> String {
-        let (user, grant) = match role {
-            Role::Publisher => ("publisher".to_owned(), json!({"publish": ["*"], "maxPriority": "critical"})),
-            Role::Subscriber(number) => (format!("u{number}"), json!({"subscribe": ["*"]})),
-        };
-        let claims = json!({"sub": user, "exp": 4_102_444_800_u64, "tidings": grant});
-        let token =
-            jsonwebtoken::encode(&Header::new(self.algorithm), &claims, &self.key).unwrap_or_default();
+        let mut tokens = self.tokens.borrow_mut();
+        let token = tokens.entry(role).or_insert_with(|| self.token(role));
         format!("/ws?token={token}")
     }
 
@@ -148,6 +155,15 @@ impl Dialect for Tidings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_comes_back_has_the_token_that_it_had() {
+        for algorithm in [Algorithm::Hs256, Algorithm::Es256] {
+            let dialect = Tidings::new(algorithm);
+            assert_eq!(dialect.target(Role::Subscriber(1)), dialect.target(Role::Subscriber(1)));
+            assert_ne!(dialect.target(Role::Subscriber(1)), dialect.target(Role::Subscriber(2)));
+        }
+    }
 
     #[test]
     fn an_event_has_the_bytes_that_the_scenario_asks_for() {
