@@ -1,5 +1,6 @@
-//! A storm: every subscriber connects, is verified and subscribes, all as fast as the server lets them; then all
-//! have gone, a hundred events pass, and all come back at once and resume.
+//! A storm: every subscriber connects, is verified and subscribes, all as fast as the server lets them. Then all
+//! have gone and come back at once to resume: where they left off, and once more with a hundred events behind, so
+//! that what it costs to come back is told apart from what it costs to be told what was missed.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::report::{Moment, Report, Span};
 use crate::run::Subject;
 use crate::scenario::Run;
 
-/// What a client that comes back has missed.
+/// What a client that comes back late has missed.
 const MISSED: usize = 100;
 /// How long all of it may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,31 +28,45 @@ pub(crate) fn measure<'a>(run: &'a Run, subject: Subject<'_>) -> Result<Report<'
     let (cpu_us, seconds) = (first.cpu_us, first.measured_s);
     drop(fleet);
 
-    let mut fleet = Fleet::new(run, dialect, server.address)?;
-    fleet.open(0, |_| {})?;
     let each = run.connections as f64;
     let report = Report::new((peer, round), run, first, run.connections as u64, &nothing)
         .figure("first_us_per_connection", cpu_us / each)
         .figure("first_s", seconds);
-    let Some(resume) = dialect.resume(fleet.greeting()) else { return Ok(report) };
+    let Some((in_time, _)) = come_back(run, subject, &server, 0)? else { return Ok(report) };
+    let Some((late, came)) = come_back(run, subject, &server, MISSED)? else { return Ok(report) };
+    Ok(report
+        .figure("in_time_us_per_connection", in_time.cpu_us / each)
+        .figure("in_time_over_first", in_time.cpu_us / cpu_us)
+        .figure("second_us_per_connection", late.cpu_us / each)
+        .figure("second_s", late.measured_s)
+        .figure("second_over_first", late.cpu_us / cpu_us)
+        .figure("resumed_events", came as f64)
+        .figure("owed_events", (MISSED * run.connections) as f64))
+}
+
+/// All come back and resume, behind by so many events, and have what they are owed; nothing where a peer remembers
+/// nothing. Says what it cost, and how many events came.
+fn come_back(
+    run: &Run,
+    Subject { dialect, .. }: Subject<'_>,
+    server: &Server,
+    missed: usize,
+) -> Result<Option<(Span, usize)>, LoadError> {
+    let mut fleet = Fleet::new(run, dialect, server.address)?;
+    fleet.open(0, |_| {})?;
+    let Some(resume) = dialect.resume(fleet.greeting()) else { return Ok(None) };
     let mut out = Vec::new();
-    (0..MISSED).for_each(|number| dialect.publish(&mut out, &run.event(number)));
+    (0..missed).for_each(|number| dialect.publish(&mut out, &run.event(number)));
     fleet.publish(&out);
     fleet.say(resume);
-    // What the end of the first storm costs is not the second's.
+    // What the end of the storm before costs is not this one's.
     server.rest();
-    let moment = Moment::now(&server);
+    let moment = Moment::now(server);
     let mut came = 0;
     fleet.open(run.connections, |_| came += 1)?;
     let until = Instant::now() + PATIENCE;
-    while came < MISSED * run.connections && Instant::now() < until {
+    while came < missed * run.connections && Instant::now() < until {
         fleet.turn(Some(Duration::from_millis(10)), |_| came += 1)?;
     }
-    let second = Span::since(&moment, &server);
-    Ok(report
-        .figure("second_us_per_connection", second.cpu_us / each)
-        .figure("second_s", second.measured_s)
-        .figure("second_over_first", second.cpu_us / cpu_us)
-        .figure("resumed_events", came as f64)
-        .figure("owed_events", (MISSED * run.connections) as f64))
+    Ok(Some((Span::since(&moment, server), came)))
 }
