@@ -1,6 +1,9 @@
-//! What was measured, read from the lines that the load generator and `bench-peers` have written.
+//! What was measured, read from the lines that the load generator and `bench-peers` have written, and from the
+//! folder where criterion leaves its estimates.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -10,6 +13,35 @@ pub(crate) struct Results {
     runs: Vec<Value>,
     /// What was noted beside: of what kind, and the text.
     facts: Vec<(String, String)>,
+    benches: Vec<Bench>,
+}
+
+/// A bench of the core at one size.
+#[derive(Debug)]
+struct Bench {
+    group: String,
+    size: f64,
+    /// Nanoseconds for each element.
+    cost: f64,
+}
+
+impl Bench {
+    /// Reads what criterion left of one bench.
+    fn read(folder: &Path) -> Option<Self> {
+        let json = |name: &str| -> Option<Value> {
+            serde_json::from_str(&fs::read_to_string(folder.join(name)).ok()?).ok()
+        };
+        Self::parse(&json("benchmark.json")?, &json("estimates.json")?)
+    }
+
+    fn parse(bench: &Value, estimates: &Value) -> Option<Self> {
+        let elements = bench.pointer("/throughput/Elements").and_then(Value::as_f64).unwrap_or(1.0);
+        Some(Self {
+            group: bench["group_id"].as_str()?.to_owned(),
+            size: bench["value_str"].as_str()?.parse().ok()?,
+            cost: estimates.pointer("/median/point_estimate")?.as_f64()? / elements,
+        })
+    }
 }
 
 impl Results {
@@ -24,6 +56,22 @@ impl Results {
             }
         }
         results
+    }
+
+    /// Adds criterion's estimates: `GROUP/SIZE/new` in its folder.
+    pub(crate) fn add_benches(&mut self, criterion: &Path) {
+        let within = |folder: &Path| -> Vec<_> {
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        };
+        let benches = within(criterion).into_iter().flat_map(|group| within(&group));
+        self.benches.extend(benches.filter_map(|bench| Bench::read(&bench.join("new"))));
+        self.benches.sort_by(|one, other| one.size.total_cmp(&other.size));
+    }
+
+    /// What a bench costs by size: nanoseconds for each element.
+    pub(crate) fn curve(&self, group: &str) -> Vec<(f64, f64)> {
+        let own = self.benches.iter().filter(|bench| bench.group == group);
+        own.map(|bench| (bench.size, bench.cost)).collect()
     }
 
     /// All facts of a kind.
@@ -100,6 +148,15 @@ mod tests {
         assert_eq!(results.median("p", "n", "/latency_us/p99"), Some(3.0));
         assert_eq!(results.median("p", "n", "/absent"), None);
         assert_eq!(results.each("p", "n", "/cpu"), [5.0, 1.0, 3.0]);
+    }
+
+    #[test]
+    fn a_bench_costs_its_median_for_each_element() {
+        let bench = r#"{"group_id":"g","value_str":"1000","throughput":{"Elements":1000}}"#;
+        let estimates = r#"{"mean":{"point_estimate":9000.0},"median":{"point_estimate":7000.0}}"#;
+        let json = |text| serde_json::from_str(text).unwrap();
+        let bench = Bench::parse(&json(bench), &json(estimates)).unwrap();
+        assert_eq!((&*bench.group, bench.size, bench.cost), ("g", 1000.0, 7.0));
     }
 
     #[test]

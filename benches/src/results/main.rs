@@ -1,5 +1,5 @@
-//! Turns what was measured into a page and plots: `tidings-results LINES FOLDER` reads lines of JSON and writes
-//! `RESULTS.md` with its pictures beside it.
+//! Turns what was measured into a page and plots: `tidings-results LINES FOLDER` reads lines of JSON, and with
+//! `--criterion` the benches of the core, and writes `RESULTS.md` with its pictures beside it.
 
 mod data;
 mod page;
@@ -22,6 +22,9 @@ struct Args {
     lines: PathBuf,
     /// Where the page is written; pictures go into its folder `results`.
     folder: PathBuf,
+    /// Criterion's folder.
+    #[arg(long)]
+    criterion: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -35,7 +38,8 @@ fn main() -> ExitCode {
 }
 
 fn write(args: &Args) -> io::Result<()> {
-    let results = Results::read(&fs::read_to_string(&args.lines)?);
+    let mut results = Results::read(&fs::read_to_string(&args.lines)?);
+    args.criterion.iter().for_each(|criterion| results.add_benches(criterion));
     let pictures = args.folder.join("results");
     fs::create_dir_all(&pictures)?;
     for (name, svg) in page::plots(&results) {

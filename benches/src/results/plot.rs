@@ -1,4 +1,4 @@
-//! Two kinds of plots as SVG: lines over a logarithmic axis, and bars over one.
+//! Plots as SVG, costs always on a logarithmic axis: lines over steps or over sizes, and bars.
 
 use std::fmt::Write as _;
 
@@ -34,11 +34,41 @@ pub(crate) fn lines(title: &str, steps: &[&str], series: &[Series]) -> String {
     for (step, name) in steps.iter().enumerate() {
         text(&mut out, x(step), HEIGHT - BOTTOM + 20.0, "middle", name);
     }
+    let points = series.iter().map(|series| {
+        let at = |step: usize| Some((x(step), scale.y((*series.figures.get(step)?)?)));
+        (series.name.as_str(), (0..steps.len()).filter_map(at).collect())
+    });
+    draw(&mut out, points);
+    out + "</svg>\n"
+}
+
+/// A name, and what something costs at each size.
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// One line for each curve; sizes are on a logarithmic axis, too.
+pub(crate) fn curves(title: &str, curves: &[Curve]) -> String {
+    let all = || curves.iter().flat_map(|curve| curve.points.iter());
+    let (sizes, costs) =
+        (Scale::over(all().map(|(size, _)| *size)), Scale::over(all().map(|(_, cost)| *cost)));
+    let mut out = open(title);
+    grid(&mut out, &costs);
+    let x = |size: f64| LEFT + (WIDTH - LEFT - RIGHT) * sizes.share(size);
+    for power in sizes.low..=sizes.high {
+        let size = 10f64.powi(power);
+        text(&mut out, x(size), HEIGHT - BOTTOM + 20.0, "middle", &figure(size));
+    }
+    let place = |(size, cost): &(f64, f64)| (x(*size), costs.y(*cost));
+    draw(&mut out, curves.iter().map(|curve| (curve.name, curve.points.iter().map(place).collect())));
+    out + "</svg>\n"
+}
+
+/// Lines through places, each with its name at its end.
+fn draw<'a>(out: &mut String, lines: impl Iterator<Item = (&'a str, Vec<(f64, f64)>)>) {
     let mut names: Vec<(f64, &str, &str)> = Vec::new();
-    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
-        let points: Vec<_> = (0..steps.len())
-            .filter_map(|step| Some((x(step), scale.y((*series.figures.get(step)?)?))))
-            .collect();
+    for ((name, points), colour) in lines.zip(COLOURS.iter().cycle()) {
         let path: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = writeln!(
             out,
@@ -48,7 +78,7 @@ pub(crate) fn lines(title: &str, steps: &[&str], series: &[Series]) -> String {
         for (x, y) in &points {
             let _ = writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}"/>"#);
         }
-        names.extend(points.last().map(|(_, y)| (*y, series.name.as_str(), *colour)));
+        names.extend(points.last().map(|(_, y)| (*y, name, *colour)));
     }
     // Names stand at the ends of their lines, and not on each other.
     names.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -59,7 +89,6 @@ pub(crate) fn lines(title: &str, steps: &[&str], series: &[Series]) -> String {
         let x = WIDTH - RIGHT + 10.0;
         let _ = writeln!(out, r#"<text x="{x:.1}" y="{:.1}" fill="{colour}">{name}</text>"#, y + 4.0);
     }
-    out + "</svg>\n"
 }
 
 /// One bar for each name.
@@ -104,10 +133,14 @@ impl Scale {
         Self { low, high: high.max(low + 1) }
     }
 
+    /// How far along the axis a figure stands.
+    fn share(&self, figure: f64) -> f64 {
+        let above = figure.max(f64::MIN_POSITIVE).log10() - f64::from(self.low);
+        (above / f64::from(self.high - self.low)).clamp(0.0, 1.0)
+    }
+
     fn y(&self, figure: f64) -> f64 {
-        let share =
-            (figure.max(f64::MIN_POSITIVE).log10() - f64::from(self.low)) / f64::from(self.high - self.low);
-        HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share.clamp(0.0, 1.0)
+        HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * self.share(figure)
     }
 }
 
@@ -155,6 +188,14 @@ mod tests {
         assert_eq!((scale.low, scale.high), (-1, 2));
         let step = scale.y(0.1) - scale.y(1.0);
         assert!((scale.y(1.0) - scale.y(10.0) - step).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_size_has_its_place_between_powers_of_ten() {
+        let points = vec![(100.0, 5.0), (1000.0, 50.0), (10_000.0, 5.0)];
+        let svg = curves("t", &[Curve { name: "c", points }]);
+        let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
+        assert!(svg.contains(&format!(r#"<circle cx="{middle:.1}""#)), "{svg}");
     }
 
     #[test]
