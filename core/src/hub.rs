@@ -13,6 +13,7 @@ mod grants;
 mod memory;
 mod metrics;
 mod names;
+mod operators;
 mod publish;
 mod request;
 mod resume;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::connection::{Busy, Connection, Phase, Step};
+use super::connection::{Busy, Step};
 use super::grants::Allowed;
 use super::publish::{Answer, Asker, Batch, Begun, PublishId};
 use super::request::{Accepted, Asking, unauthorized};
@@ -18,14 +18,12 @@ use super::{Hub, metrics};
 use crate::auth::Grant;
 use crate::event::{Filter, Pattern, Patterns};
 use crate::input::Listener;
-use crate::protocol::{CloseCode, ConnId, Epoch, ErrorCode, Failure, Offset, Recent};
+use crate::protocol::{ConnId, Epoch, ErrorCode, Failure, Offset, Recent};
 use crate::wire::http::{ReplyTo, RequestHead, Response};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
-/// Connections in one answer of `GET /v1/connections`.
-const CONNECTIONS_MAX: usize = 1_000;
 
 /// A page of history. Written out as it stands, so that an event's data keep their bytes.
 #[derive(Serialize)]
@@ -315,108 +313,6 @@ impl Hub {
         self.answer(conn, to, Response::with_body(200, JSON, body));
         self.next_request(conn);
     }
-
-    // Operators
-
-    fn stats_json(&self) -> Value {
-        json!({
-            "totalConnections": self.sessions,
-            "activeSubscriptions": self.subscribed,
-            "definitions": self.index.definitions(),
-            "users": self.users.len(),
-            "sockets": self.connections.len(),
-            "epoch": self.history.epoch(),
-            "offset": self.history.end(),
-            "historyEvents": self.history.events(),
-            "historyBytes": self.history.bytes(),
-            "queued": self.lanes.waiting(),
-            "catchingUp": self.lanes.behind(),
-            "eventsPublished": total(&self.stats.published),
-            "eventsDelivered": total(&self.stats.delivered),
-            "gaps": self.stats.gaps_expired + self.stats.gaps_epoch,
-            "conflated": self.lanes.conflated(),
-            "draining": self.leaving.is_some(),
-        })
-    }
-
-    fn list_connections(&self, query: &Query) -> Response {
-        let user = query.get("user");
-        let from = query.get("after").and_then(|name| self.names.read(name)).map_or(0, |id| id.slot() + 1);
-        let live = (from..self.connections.slots()).filter_map(|slot| self.connections.at(slot));
-        let mut rows = Vec::new();
-        for connection in live {
-            let Some(session) = connection.session() else { continue };
-            if user.is_some_and(|user| user != session.identity.user().as_ref()) {
-                continue;
-            }
-            if rows.len() == CONNECTIONS_MAX {
-                let next = rows.last().and_then(|row: &Value| row.get("connection").cloned());
-                return Response::with_body(
-                    200,
-                    JSON,
-                    json!({"connections": rows, "next": next}).to_string(),
-                );
-            }
-            rows.push(self.describe(connection));
-        }
-        Response::with_body(200, JSON, json!({"connections": rows}).to_string())
-    }
-
-    fn describe(&self, connection: &Connection) -> Value {
-        let Some(session) = connection.session() else { return Value::Null };
-        let now = self.now.instant;
-        json!({
-            "connection": self.names.write(connection.id),
-            "user": session.identity.user().as_ref(),
-            "address": connection.peer.address,
-            "transport": if session.is_stream() { "sse" } else { "websocket" },
-            "ageMs": u64::try_from(now.since(session.born).as_millis()).unwrap_or(u64::MAX),
-            "silentMs": u64::try_from(now.since(connection.heard).as_millis()).unwrap_or(u64::MAX),
-            "subscriptions": session.subscriptions.len(),
-            "queued": self.lanes.backlog(connection.lanes),
-            "catchingUp": self.lanes.is_behind(connection.lanes),
-            "expiresAt": session.identity.expires_at().map(crate::time::UnixTime::as_secs),
-        })
-    }
-
-    fn disconnect(&mut self, query: &Query) -> Response {
-        let (user, name) = (query.get("user"), query.get("connection"));
-        let targets: Vec<ConnId> = match (user, name) {
-            (Some(user), None) => self.users.get(user).cloned().unwrap_or_default(),
-            (None, Some(name)) => {
-                let known = self.names.read(name).filter(|id| self.connections.get(*id).is_some());
-                known.into_iter().collect()
-            }
-            _ => {
-                let detail = "name one `user` or one `connection`";
-                return Response::problem(400, "invalid_message", detail, &[]);
-            }
-        };
-        let revoke = match query.get("revoke") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                return Response::problem(400, "invalid_message", "`revoke` is `true` or `false`", &[]);
-            }
-        };
-        let owner = targets.first().and_then(|id| self.connections.get(*id)).and_then(Connection::session);
-        let owner = user.map(Into::into).or_else(|| owner.map(|session| Arc::clone(session.identity.user())));
-        if let Some(user) = owner.filter(|_| revoke) {
-            let now = self.now.unix;
-            self.auth.revoke(&user, now);
-        }
-        let live = targets.iter().filter(|id| self.is_live(**id)).count();
-        targets.into_iter().for_each(|id| self.close(id, CloseCode::Disconnected));
-        Response::with_body(200, JSON, json!({"disconnected": live}).to_string())
-    }
-
-    fn is_live(&self, conn: ConnId) -> bool {
-        self.connections.get(conn).is_some_and(|connection| matches!(connection.phase, Phase::Live(_)))
-    }
-}
-
-fn total(counts: &[crate::protocol::PerLane<u64>]) -> u64 {
-    counts.iter().flat_map(crate::protocol::PerLane::iter).map(|(_, count)| count).sum()
 }
 
 fn live_page() -> Response {

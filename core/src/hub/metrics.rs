@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 use super::Hub;
 use super::shared::State;
 use crate::event::Priority;
+use crate::lanes::Waiting;
 use crate::protocol::{CloseCode, ErrorCode, PerLane};
 use crate::stats::{Histogram, Metric, MetricKind};
 
@@ -151,14 +152,26 @@ const TABLE: &[Family] = &[
         out.one(hub.dedup.len());
     }),
     // Lanes
-    gauge("tidings_events_queued", &[], "Events queued for connections.", |hub, out| {
-        out.one(hub.lanes.waiting());
+    gauge("tidings_events_queued", LANE, "Events queued for connections.", |hub, out| {
+        out.waiting(hub, |waiting| waiting.queued);
     }),
     gauge(
         "tidings_lanes_catching_up",
-        &[],
+        LANE,
         "Lanes of connections that are refilled from history.",
-        |hub, out| out.one(hub.lanes.behind()),
+        |hub, out| out.waiting(hub, |waiting| waiting.behind),
+    ),
+    gauge(
+        "tidings_catch_up_entries",
+        LANE,
+        "Entries of history that those lanes have yet to look at, whether they match or not.",
+        |hub, out| out.waiting(hub, |waiting| waiting.catch_up),
+    ),
+    gauge(
+        "tidings_slow_consumers",
+        &[],
+        "Connections of which a lane is refilled from history, since they are slow or resume.",
+        |hub, out| out.one(hub.lanes.slow()),
     ),
     counter(
         "tidings_lane_overflows_total",
@@ -253,6 +266,13 @@ impl Samples<'_> {
             for (lane, count) in lanes.iter().filter(|(_, count)| 0 < **count) {
                 self.with(&[name, lane.as_str()], count);
             }
+        }
+    }
+
+    /// Of what waits for connections, by lane.
+    fn waiting(&mut self, hub: &Hub, count: fn(&Waiting) -> u64) {
+        for (lane, waiting) in hub.lanes.waiting(&hub.history).iter() {
+            self.with(&[lane.as_str()], count(waiting));
         }
     }
 
@@ -592,7 +612,7 @@ mod tests {
         for series in exposed.samples.keys().filter(|name| name.starts_with("tidings_connections{")) {
             assert_eq!(exposed.get(series), "0", "{series}");
         }
-        for name in ["users", "subscriptions", "subscription_definitions", "events_queued"] {
+        for name in ["users", "subscriptions", "subscription_definitions", "events_queued{lane=\"normal\"}"] {
             assert_eq!(exposed.get(&format!("tidings_{name}")), "0", "{name}");
         }
     }

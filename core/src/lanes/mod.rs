@@ -8,6 +8,7 @@
 mod plan;
 mod queue;
 mod states;
+mod tally;
 
 use std::num::NonZeroU32;
 
@@ -20,9 +21,11 @@ use crate::wire::Frame;
 use plan::PlanCache;
 use queue::{NodePool, Queue};
 use states::{State, States};
+use tally::Tally;
 
 pub use plan::Counts;
 pub(crate) use plan::Staged;
+pub use tally::Waiting;
 
 /// What lanes must know of history: per lane, entries by consecutive sequence number.
 pub trait Source {
@@ -142,8 +145,7 @@ pub struct Lanes {
     plans: PlanCache,
     conflated: u64,
     overflows: u64,
-    waiting: u64,
-    behind: u64,
+    tally: Tally,
     work: u64,
 }
 
@@ -159,8 +161,7 @@ impl Lanes {
             plans: PlanCache::new(settings.weights),
             conflated: 0,
             overflows: 0,
-            waiting: 0,
-            behind: 0,
+            tally: Tally::default(),
             work: 0,
         }
     }
@@ -177,16 +178,16 @@ impl Lanes {
         self.overflows
     }
 
-    /// Handles queued at the moment.
+    /// What waits at the moment, by lane.
     #[must_use]
-    pub const fn waiting(&self) -> u64 {
-        self.waiting
+    pub fn waiting(&self, source: &impl Source) -> PerLane<Waiting> {
+        PerLane::from_fn(|lane| self.tally.waiting(lane, source.end(lane)))
     }
 
-    /// Lanes that catch up from history at the moment.
+    /// Connections of which some lane catches up from history at the moment, as they are slow or resume.
     #[must_use]
-    pub const fn behind(&self) -> u64 {
-        self.behind
+    pub fn slow(&self) -> u64 {
+        self.tally.slow()
     }
 
     /// The cost of all looks at history so far.
@@ -195,10 +196,12 @@ impl Lanes {
         self.work
     }
 
-    /// Handles queued for one connection.
+    /// What waits for one connection, by lane.
     #[must_use]
-    pub fn backlog(&self, id: LanesId) -> u64 {
-        self.states.get(id).map_or(0, |state| state.queued().into())
+    pub fn backlog(&self, id: LanesId, source: &impl Source) -> PerLane<Waiting> {
+        let state = self.states.get(id);
+        let of = |lane| state.map(|state| Waiting::of(&state.lanes[lane as usize], source.end(lane)));
+        PerLane::from_fn(|lane| of(lane).unwrap_or_default())
     }
 
     /// Bytes of memory held for one connection; what it holds together with others counts whole.
@@ -227,8 +230,7 @@ impl Lanes {
     /// Queues a live event that matches the connection. Repeats of the newest are ignored.
     pub fn push(&mut self, id: &mut LanesId, lane: Priority, seq: u64, source: &impl Source) {
         if self.states.follow(id, lane, seq, &mut self.nodes) {
-            self.waiting += 1;
-            return;
+            return self.tally.queued(lane, 1);
         }
         let held = self.states.get(*id).map(|state| &state.lanes[lane as usize]);
         if held.is_some_and(|lane| lane.cursor.is_some() || lane.queue.last(&self.nodes) == Some(seq)) {
@@ -236,6 +238,7 @@ impl Lanes {
         }
         let from = *id;
         let state = self.states.own(id, &mut self.nodes);
+        let slow = state.is_behind();
         state.busy.add(lane);
         let entry = &mut state.lanes[lane as usize];
         if entry.queue.is_empty() {
@@ -244,30 +247,33 @@ impl Lanes {
         }
         if entry.queue.len() < self.settings.queue {
             entry.queue.push(&mut self.nodes, seq);
-            self.waiting += 1;
+            self.tally.queued(lane, 1);
             return self.states.led(from, lane, seq, *id);
         }
         if let Some(freed) = conflate(entry, &mut self.nodes, self.keyed, lane, source) {
             entry.queue.push(&mut self.nodes, seq);
-            self.waiting += 1;
-            return self.left_out(freed);
+            self.tally.queued(lane, 1);
+            return self.left_out(lane, freed);
         }
         entry.cursor = Some(seq);
         self.overflows += 1;
-        self.behind += 1;
+        self.tally.moved(lane, None, Some(seq));
+        self.tally.slowed(slow, true);
     }
 
     /// Begins a lane at `after`: everything above that matches is still owed.
     pub fn resume(&mut self, id: &mut LanesId, lane: Priority, after: Offset, source: &impl Source) {
         let seq = source.seq_above(lane, after);
         let state = self.states.own(id, &mut self.nodes);
+        let slow = state.is_behind();
         state.busy.add(lane);
         let entry = &mut state.lanes[lane as usize];
         debug_assert!(entry.is_idle(), "a connection resumes before anything else");
         entry.passed = after;
         if seq < source.end(lane) {
             entry.cursor = Some(seq);
-            self.behind += 1;
+            self.tally.moved(lane, None, Some(seq));
+            self.tally.slowed(slow, true);
         }
         self.tidy(id);
     }
@@ -279,25 +285,26 @@ impl Lanes {
             return;
         }
         let state = self.states.own(id, &mut self.nodes);
+        self.tally.slowed(state.is_behind(), true);
         for priority in state.busy.iter() {
             let lane = &mut state.lanes[priority as usize];
             if lane.queue.is_empty() {
                 continue;
             }
-            self.waiting -= u64::from(lane.queue.len());
+            self.tally.unqueued(priority, lane.queue.len());
             lane.queue.clear(&mut self.nodes);
-            self.behind += u64::from(lane.cursor.is_none());
             // Behind a cursor before the first entry held, what is lost becomes a gap.
             let lost = lane.passed < source.evicted(priority);
-            lane.cursor = Some(source.seq_above(priority, lane.passed) - u64::from(lost));
+            let cursor = Some(source.seq_above(priority, lane.passed) - u64::from(lost));
+            self.tally.moved(priority, lane.cursor, cursor);
+            lane.cursor = cursor;
         }
     }
 
     /// Forgets everything of a connection that is gone.
     pub fn release(&mut self, id: &mut LanesId) {
         let Some(state) = self.states.get(*id) else { return };
-        self.waiting -= u64::from(state.queued());
-        self.behind -= state.lanes.iter().filter(|lane| lane.cursor.is_some()).count() as u64;
+        self.tally.released(state);
         self.states.leave(id, &mut self.nodes);
     }
 
@@ -325,7 +332,8 @@ impl Lanes {
         }
         let mut settled = Settled::Ready;
         let mut left = self.settings.scan;
-        let busy = self.states.own(id, &mut self.nodes).busy;
+        let state = self.states.own(id, &mut self.nodes);
+        let (busy, slow) = (state.busy, state.is_behind());
         for (priority, sharers) in Priority::ALL.into_iter().zip([1, 3, 2, 1]) {
             if !busy.has(priority) {
                 continue;
@@ -337,6 +345,7 @@ impl Lanes {
                 settled = Settled::More;
             }
         }
+        self.tally.slowed(slow, self.is_behind(*id));
         self.tidy(id);
         settled
     }
@@ -359,11 +368,11 @@ impl Lanes {
         lane.passed = until;
         while lane.queue.first().is_some_and(|seq| seq < first) {
             lane.queue.pop(&mut self.nodes, 1);
-            self.waiting -= 1;
+            self.tally.unqueued(priority, 1);
         }
-        if let Some(cursor) = &mut lane.cursor {
-            *cursor = first.max(*cursor);
-        }
+        let cursor = lane.cursor.map(|cursor| first.max(cursor));
+        self.tally.moved(priority, lane.cursor, cursor);
+        lane.cursor = cursor;
     }
 
     /// Looks at history for one lane until the `share` of the work is used up, and gives how much of it was.
@@ -379,9 +388,9 @@ impl Lanes {
         let mut used = 0;
         let mut freed = 0;
         let lane = &mut self.states.own(id, &mut self.nodes).lanes[priority as usize];
+        let from = lane.cursor;
         while let Some(seq) = lane.cursor {
             if seq == end {
-                self.behind -= 1;
                 lane.cursor = None;
                 break;
             }
@@ -397,19 +406,20 @@ impl Lanes {
             lane.cursor = Some(seq + 1);
             if looked.matches {
                 lane.queue.push(&mut self.nodes, seq);
-                self.waiting += 1;
+                self.tally.queued(priority, 1);
             } else if lane.queue.is_empty() {
                 lane.passed = source.offset(priority, seq);
             }
         }
-        self.left_out(freed);
+        self.tally.moved(priority, from, lane.cursor);
+        self.left_out(priority, freed);
         self.work += u64::from(used);
         used.min(share)
     }
 
-    fn left_out(&mut self, events: u32) {
+    fn left_out(&mut self, lane: Priority, events: u32) {
         self.conflated += u64::from(events);
-        self.waiting -= u64::from(events);
+        self.tally.unqueued(lane, events);
     }
 
     /// Gives the state back where nothing is left to do.

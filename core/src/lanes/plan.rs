@@ -149,7 +149,7 @@ impl Lanes {
             plan.served += 1;
             self.plans.untold = true;
             counts.frames = plan.frames;
-            self.waiting -= u64::from(plan.frames);
+            plan.chosen.iter().for_each(|segment| self.tally.unqueued(segment.lane, segment.run.len));
             self.states.leave(id, &mut self.nodes);
             return counts;
         }
@@ -170,9 +170,12 @@ impl Lanes {
             && 0 < written
         {
             self.plans.untold = true;
+            let queued = Priority::ALL.map(|lane| state.lanes[lane as usize].queue.len());
             counts.frames =
                 plan.commit(state, &mut self.nodes, self.plans.weights, source, written, &mut handed);
-            self.waiting -= u64::from(counts.frames);
+            for (lane, before) in Priority::ALL.into_iter().zip(queued) {
+                self.tally.unqueued(lane, before - state.lanes[lane as usize].queue.len());
+            }
         }
         self.tidy(id);
         counts

@@ -257,10 +257,20 @@ fn drain(client: &mut Client, lanes: &mut Lanes, log: &Log) {
     panic!("lanes never come to rest");
 }
 
-fn is_empty(lanes: &Lanes) -> bool {
+fn is_empty(lanes: &Lanes, log: &Log) -> bool {
     lanes.states.iter().count() == 0
         && lanes.nodes.free() == lanes.nodes.len()
-        && (lanes.waiting, lanes.behind) == (0, 0)
+        && (lanes.waiting(log), lanes.slow()) == (PerLane::default(), 0)
+}
+
+/// Events queued in all lanes.
+fn queued(waiting: &PerLane<Waiting>) -> u64 {
+    waiting.iter().map(|(_, lane)| lane.queued).sum()
+}
+
+/// Events queued for one connection.
+fn backlog(lanes: &Lanes, id: LanesId, log: &Log) -> u64 {
+    queued(&lanes.backlog(id, log))
 }
 
 #[derive(Clone, Debug)]
@@ -340,22 +350,25 @@ fn run(steps: Vec<Step>) {
             Step::Evict(lane, count) => log.evict(lane, count),
             Step::Reconnect(client) => reconnect(&mut clients[client], &mut lanes, &log),
         }
-        let queued: u64 = clients.iter().map(|client| lanes.backlog(client.id)).sum();
-        assert_eq!(queued, lanes.waiting());
+        let sum = |lane: Priority, of: fn(&Waiting) -> u64| -> u64 {
+            clients.iter().map(|client| of(&lanes.backlog(client.id, &log)[lane])).sum()
+        };
+        let summed = PerLane::from_fn(|lane| Waiting {
+            queued: sum(lane, |waiting| waiting.queued),
+            catch_up: sum(lane, |waiting| waiting.catch_up),
+            behind: sum(lane, |waiting| waiting.behind),
+        });
+        assert_eq!(lanes.waiting(&log), summed);
+        let slow = clients.iter().filter(|client| lanes.is_behind(client.id)).count() as u64;
+        assert_eq!(lanes.slow(), slow);
         let full = |lane: &Lane| QUEUE < lane.queue.len();
         assert!(!lanes.states.iter().any(|state| state.lanes.iter().any(full)), "a queue is bounded");
-        let behind = clients
-            .iter()
-            .filter_map(|client| lanes.states.get(client.id))
-            .flat_map(|state| &state.lanes)
-            .filter(|lane| lane.cursor.is_some());
-        assert_eq!(behind.count() as u64, lanes.behind());
     }
     for client in &mut clients {
         drain(client, &mut lanes, &log);
         client.check_whole(&log);
     }
-    assert!(is_empty(&lanes), "what is idle holds nothing");
+    assert!(is_empty(&lanes, &log), "what is idle holds nothing");
 }
 
 proptest! {
@@ -499,7 +512,7 @@ fn what_waits_for_many_is_kept_once_until_one_of_them_goes_its_own_way() {
         ids.iter_mut().take(told).for_each(|id| lanes.push(id, lane, seq, &log));
     }
     let states = |lanes: &Lanes| lanes.states.iter().count();
-    assert_eq!((states(&lanes), lanes.waiting()), (2, 10));
+    assert_eq!((states(&lanes), queued(&lanes.waiting(&log))), (2, 10));
     // When one takes a part, another everything, and the third is gone.
     let take = |lanes: &mut Lanes, id: &mut LanesId, part: usize| {
         let staged = lanes.stage(*id, &log, 4096, |_, _, _| {});
@@ -507,15 +520,15 @@ fn what_waits_for_many_is_kept_once_until_one_of_them_goes_its_own_way() {
         lanes.commit(id, &log, staged, all / part, |_, _, _| {}).frames
     };
     assert_eq!(take(&mut lanes, &mut ids[0], 2), 2);
-    assert_eq!((states(&lanes), lanes.waiting(), lanes.backlog(ids[0])), (3, 8, 1));
-    assert_eq!(lanes.backlog(ids[1]), 3, "what is left for one is not what is left for the others");
+    assert_eq!((states(&lanes), queued(&lanes.waiting(&log)), backlog(&lanes, ids[0], &log)), (3, 8, 1));
+    assert_eq!(backlog(&lanes, ids[1], &log), 3, "what is left for one is not what is left for the others");
     assert_eq!(take(&mut lanes, &mut ids[1], 1), 3);
     lanes.release(&mut ids[2]);
     // Then nothing is kept but for those that still wait.
-    assert_eq!((states(&lanes), lanes.waiting()), (2, 2));
+    assert_eq!((states(&lanes), queued(&lanes.waiting(&log))), (2, 2));
     assert_eq!(take(&mut lanes, &mut ids[3], 1), 1);
     lanes.release(&mut ids[0]);
-    assert!(is_empty(&lanes));
+    assert!(is_empty(&lanes, &log));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod heartbeats;
 mod lanes;
 mod leaving;
 mod limits;
+mod operators;
 mod publishing;
 mod requests;
 mod resume;

@@ -123,7 +123,7 @@ fn a_frame_that_was_taken_whole_is_not_in_flight() {
     // when the other is no longer to be sent, then nothing is left.
     lanes.rewind(&mut id, &log);
     lanes.settle(&mut id, &log, |_, _| Looked { matches: false, cost: 1 }, &mut Vec::new());
-    assert!(id.is_idle() && is_empty(&lanes));
+    assert!(id.is_idle() && is_empty(&lanes, &log));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn who_goes_its_own_way_keeps_all_that_waited_however_much() {
         drain(client, &mut lanes, &log);
         client.check_whole(&log);
     }
-    assert!(is_empty(&lanes));
+    assert!(is_empty(&lanes, &log));
 }
 
 #[test]
