@@ -14,6 +14,7 @@ mod memory;
 mod metrics;
 mod names;
 mod operators;
+mod pace;
 mod publish;
 mod request;
 mod resume;
@@ -292,6 +293,7 @@ impl Hub {
             heard: now,
             took: now,
             behind: None,
+            pace: None,
             armed: u64::MAX,
         });
         self.arm(conn);

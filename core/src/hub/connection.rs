@@ -13,6 +13,7 @@ use crate::time::Instant;
 use crate::wire::Reader;
 use crate::wire::http::{Phase as ReadPhase, ReplyTo, RequestReader, StreamFraming};
 
+use super::pace::Pace;
 use super::publish::PublishId;
 use super::request::Accepted;
 use super::scan::Scan;
@@ -42,6 +43,8 @@ pub(super) struct Connection {
     pub(super) took: Instant,
     /// Since when every write has left something behind.
     pub(super) behind: Option<Instant>,
+    /// How fast it takes events, where its client has said so.
+    pub(super) pace: Option<Box<Pace>>,
     /// The tick of the timer entry that counts; others of this connection are stale.
     pub(super) armed: u64,
 }

@@ -33,6 +33,7 @@ enum Due {
     Heartbeat,
     Silence,
     Leave,
+    Pace,
     Fragments,
     Unavailable,
     Handshake,
@@ -185,11 +186,14 @@ impl Hub {
         };
         let limit = Duration::from_millis(self.config.limits.fragment_ms);
         let wait = Duration::from_millis(self.config.http.response_ms);
+        let waits = !connection.lanes.is_idle() && !connection.pending;
+        let pace = connection.pace.as_ref().filter(|_| waits);
         let publish = session.busy.as_ref().filter(|busy| matches!(busy.1, Busy::Publish(..)));
         [
             silence.map(|at| (at, Due::Silence)),
             Some((session.next_heartbeat, Due::Heartbeat)),
             session.leave.map(|at| (at, Due::Leave)),
+            pace.map(|pace| (pace.free(), Due::Pace)),
             fragments.map(|since| (since + limit, Due::Fragments)),
             publish.map(|busy| (busy.0 + wait, Due::Unavailable)),
         ]
@@ -205,6 +209,7 @@ impl Hub {
             Due::Heartbeat => self.beat(conn),
             Due::Silence => self.close(conn, CloseCode::HeartbeatTimeout),
             Due::Leave => self.close(conn, CloseCode::Restart),
+            Due::Pace => self.wake(conn),
             Due::Fragments => self.close(conn, CloseCode::TooBig),
             Due::Unavailable => self.give_up(conn),
             Due::Handshake | Due::Body => {

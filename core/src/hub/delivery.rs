@@ -130,8 +130,11 @@ impl Hub {
         if lens.all() == 0 {
             connection.pending = false;
             connection.taken(self.now.instant, 0, settled != Settled::Ready);
+            let paced = connection.pace.is_some();
             if settled != Settled::Ready {
                 self.wake(conn);
+            } else if paced {
+                self.arm(conn);
             }
             self.go_on_closing(conn);
             return None;
@@ -143,11 +146,20 @@ impl Hub {
     /// gaps would pile up behind a peer that takes less than history loses.
     fn stage(&mut self, conn: ConnId, budget: usize) -> (Settled, Staged) {
         let Some(connection) = self.connections.get(conn) else { return (Settled::Ready, Staged::NOTHING) };
-        if budget <= connection.outbox.len() {
+        let replies = connection.outbox.len();
+        let Some(room) = self.room(connection, budget.saturating_sub(replies)) else {
             return (Settled::Ready, Staged::NOTHING);
-        }
+        };
         let settled = self.settle(conn);
-        (settled, self.choose(conn, budget))
+        // What was settled may be told of in replies.
+        (settled, self.choose(conn, replies + room))
+    }
+
+    /// Bytes of events that may go where there is room for so many, by the connection's pace; none where not one
+    /// event may.
+    fn room(&self, connection: &Connection, room: usize) -> Option<usize> {
+        let paced = connection.pace.as_ref().map_or(Some(room), |pace| pace.room(self.now.instant));
+        paced.map(|paced| paced.min(room)).filter(|room| 0 < *room)
     }
 
     /// Chooses events up to `budget` bytes, replies included.
@@ -264,13 +276,15 @@ impl Hub {
 
     /// Encodes the next events of a stream, once everything encoded before is written.
     fn encode_stream(&mut self, conn: ConnId, budget: usize) -> Settled {
-        if self.connections.get(conn).is_none_or(|connection| !connection.outbox.is_empty()) {
+        let Some(connection) = self.connections.get(conn).filter(|connection| connection.outbox.is_empty())
+        else {
             return Settled::Ready;
-        }
+        };
+        let Some(room) = self.room(connection, budget) else { return Settled::Ready };
         let settled = self.settle(conn);
         let Some(connection) = self.connections.get(conn) else { return settled };
         let lanes = connection.lanes;
-        let staged = self.choose(conn, budget);
+        let staged = self.choose(conn, room);
         let chosen: Vec<(Priority, u64)> = self.lanes.chosen(staged).collect();
         let mut position = self.lanes.position(lanes, &self.history);
         for (lane, seq) in chosen {
@@ -350,6 +364,9 @@ impl Hub {
     fn commit_lanes(&mut self, conn: ConnId, staged: Staged, written: usize) -> Counts {
         let Self { connections, lanes, history, stats, now, .. } = self;
         let Some(connection) = connections.get_mut(conn) else { return Counts::default() };
+        if let Some(pace) = &mut connection.pace {
+            pace.used(now.instant, written);
+        }
         let handed = |lane, seq, times| count(stats, history, *now, lane, seq, times);
         lanes.commit(&mut connection.lanes, &*history, staged, written, handed)
     }

@@ -41,8 +41,9 @@ impl Hub {
             Phase::Live(session) => session.memory(),
             Phase::Closing(_) => 0,
         };
-        let own = size_of::<Connection>() + connection.outbox.memory() + self.lanes.memory(connection.lanes);
-        Some(own + of_phase)
+        let pace = connection.pace.as_ref().map_or(0, |pace| size_of_val(&**pace));
+        let own = size_of::<Connection>() + pace + connection.outbox.memory();
+        Some(own + of_phase + self.lanes.memory(connection.lanes))
     }
 }
 

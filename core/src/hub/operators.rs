@@ -179,6 +179,7 @@ impl Hub {
             "catchUp": sum(|lane| lane.catch_up),
             "catchingUp": 0 < sum(|lane| lane.behind),
             "lanes": PerLane::from_fn(|lane| lag(&waiting[lane])),
+            "pace": connection.pace.as_ref().map(|pace| pace.bytes_per_s()),
             "expiresAt": session.identity.expires_at().map(UnixTime::as_secs),
         })
     }

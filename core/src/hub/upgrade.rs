@@ -9,6 +9,7 @@ use super::answers::{Query, serves_users};
 use super::closing::close_with;
 use super::connection::{Connection, Phase, Rate, Session, Transport};
 use super::delivery::write_position;
+use super::pace::Pace;
 use super::request::Asking;
 use crate::auth::{Identity, TokenError};
 use crate::output::{Note, Output};
@@ -34,6 +35,10 @@ impl Hub {
         if !self.loaded || self.leaving.is_some() {
             return self.overloaded(conn, "draining");
         }
+        let pace = match Pace::read(&Query::new(head), self.now.instant) {
+            Ok(pace) => pace,
+            Err(response) => return self.answer_closing(conn, response),
+        };
         let protocol = upgrade.protocols().contains(&PROTOCOL).then_some(PROTOCOL);
         let verified = self
             .find_token(head, upgrade.protocols())
@@ -41,6 +46,7 @@ impl Hub {
             .and_then(|token| self.verify(&token));
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.outbox.append(|out| upgrade.accept(protocol, out));
+        connection.pace = pace.map(Box::new);
         match verified {
             Ok(identity) => {
                 let transport = Transport::WebSocket(Reader::new(Role::Server));
@@ -174,8 +180,10 @@ impl Hub {
             }
             Err(response) => return self.answer(conn, to, response),
         };
-        let (patterns, filter) = match self.read_interest(&query, identity.grant()) {
-            Ok(interest) => interest,
+        let read = self.read_interest(&query, identity.grant());
+        let read = read.and_then(|interest| Ok((interest, Pace::read(&query, self.now.instant)?)));
+        let ((patterns, filter), pace) = match read {
+            Ok(read) => read,
             Err(response) => return self.answer(conn, to, response),
         };
         let last = head.headers().get("last-event-id").or_else(|| query.get("lastEventId"));
@@ -189,6 +197,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let mut framing = StreamFraming::HeadOnly;
         connection.outbox.append(|out| framing = response.encode_stream(to, now, out));
+        connection.pace = pace.map(Box::new);
         if framing == StreamFraming::HeadOnly {
             return self.begin_closing(conn, None);
         }

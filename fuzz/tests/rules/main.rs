@@ -8,6 +8,7 @@ mod lanes;
 mod leaving;
 mod limits;
 mod operators;
+mod pace;
 mod publishing;
 mod requests;
 mod resume;
