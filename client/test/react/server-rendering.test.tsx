@@ -1,5 +1,8 @@
-// @vitest-environment node
-/** Rendered on a server, the hooks show what they show before anything has come, and connect nothing. */
+/**
+ * Rendered on a server, the hooks show what they show before anything has come, and connect nothing.
+ *
+ * @vitest-environment node
+ */
 
 import { renderToString } from "react-dom/server";
 import { expect, test, vi } from "vitest";

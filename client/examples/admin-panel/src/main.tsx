@@ -1,3 +1,5 @@
+/** Puts the panel into its page. */
+
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App.tsx";
