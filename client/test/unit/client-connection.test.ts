@@ -179,6 +179,19 @@ describe("network and page", () => {
     expect(script.said()).toEqual(["open t1", "connecting"]);
   });
 
+  test("a network that comes begins the delays anew", () => {
+    const script = new Script(() => 1);
+    script.start();
+    for (let attempt = 0; attempt < 5; attempt++) {
+      script.handle("closed");
+      script.passToNext();
+    }
+    script.handle("offline");
+    script.handle("online");
+    script.handle("closed");
+    expect(script.machine.pollTimeout() - script.millis).toBe(500);
+  });
+
   test("a page that comes back to sight ends the wait, whose timer may be late", () => {
     const script = Script.subscribed();
     script.handle("closed", 1011);

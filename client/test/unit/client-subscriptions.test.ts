@@ -125,6 +125,51 @@ describe("position and resume", () => {
   });
 });
 
+describe("what is kept of the page before", () => {
+  const saved = { epoch: "e1", lanes: lanes(10, { normal: 12 }), begun: { '[["content.*"],[]]': 7 } };
+
+  test("it is what the page before had", () => {
+    const script = Script.subscribed();
+    script.subscribe("b", ["user.*"], { filter: { userId: "u1" } });
+    expect(script.machine.subscriptions.saved).toEqual({
+      epoch: "e1",
+      lanes: lanes(10),
+      begun: { '[["content.*"],[]]': 10 },
+    });
+  });
+
+  test("who subscribes as there before the first connection goes on from there", () => {
+    const script = new Script();
+    script.machine.subscriptions.restore(saved);
+    script.subscribe("a", ["content.*"]);
+    script.start();
+    script.greet();
+    expect(script.sent()).toEqual([
+      {
+        type: "resume",
+        id: "r",
+        since: { epoch: "e1", lanes: saved.lanes },
+        subscriptions: [{ ...content, from: 7 }],
+      },
+    ]);
+    script.message(resumed(0, [{ id: "s0", offset: 7 }], { position: { epoch: "e1", lanes: saved.lanes } }));
+    script.message(event(12));
+    script.message(event(11, "high"));
+    expect(script.said()).toEqual(["event 11 for [a]"]);
+  });
+
+  test("who comes later begins anew", () => {
+    const script = new Script();
+    script.machine.subscriptions.restore(saved);
+    script.start();
+    script.greet();
+    script.outputs();
+    expect(script.machine.subscriptions.position).toBeNull();
+    script.subscribe("a", ["content.*"]);
+    expect(script.said()).toEqual(["send subscribe"]);
+  });
+});
+
 describe("sharing", () => {
   test("equal subscriptions share one, and the last to go ends it", () => {
     const script = Script.open();
