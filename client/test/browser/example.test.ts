@@ -8,6 +8,7 @@ import type { Page } from "playwright-core";
 import { build, type PreviewServer, preview } from "vite";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { backend } from "../../examples/admin-panel/scripts/backend.js";
+import { emitTraffic } from "../../examples/admin-panel/scripts/traffic.js";
 import { World } from "../../examples/admin-panel/scripts/world.js";
 import { createEventEmitter, type EmitEvent } from "../../src/emitter/index.ts";
 import { Chromium, onLog } from "../support/browser.ts";
@@ -122,6 +123,21 @@ test("the dashboard begins with what was there, and goes on with what comes", as
 
   await waitFor("another number", async () => (await views.textContent()) !== before);
   await page.getByText(/^Search [\d,]+ ms$/).waitFor();
+});
+
+test("the traffic of its script keeps the dashboard moving", async () => {
+  const ended: Error[] = [];
+  const session = { url: server.url, token: token({ tidings: grant }) };
+  onTestFinished(emitTraffic(session, (error) => ended.push(error)));
+  const page = await open();
+
+  const seen = new Set<string | null>();
+  await waitFor(
+    "three numbers",
+    async () => seen.add(await page.locator("dd").first().textContent()).size > 3,
+  );
+
+  expect(ended).toEqual([]);
 });
 
 test("an article's status changes as it happens, and what is published here is published everywhere", async () => {

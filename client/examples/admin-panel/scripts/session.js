@@ -18,6 +18,16 @@ export function readSession(text) {
 }
 
 /**
+ * The session of a script: the address that it was called with, else what the environment says.
+ *
+ * @returns {Session | null}
+ */
+export function sessionOfProcess() {
+  const address = process.argv[2];
+  return address === undefined ? sessionFromEnvironment() : readSession(address);
+}
+
+/**
  * What `TIDINGS_URL` and `TIDINGS_TOKEN` say, as for the `tidings` command itself.
  *
  * @returns {Session | null}

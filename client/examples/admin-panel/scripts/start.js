@@ -3,18 +3,23 @@
  * and there is no traffic.
  */
 
+import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
-import { readSession, sessionFromEnvironment } from "./session.js";
+import { sessionOfProcess } from "./session.js";
 import { emitTraffic } from "./traffic.js";
 
-const address = process.argv[2];
-const session = address === undefined ? sessionFromEnvironment() : readSession(address);
-if (session !== null) {
-  // Vite's configuration reads them.
-  process.env.TIDINGS_URL = session.url;
-  process.env.TIDINGS_TOKEN = session.token;
-  emitTraffic(session, (error) => console.error(`No more traffic: ${error.message}`));
+try {
+  const session = sessionOfProcess();
+  if (session !== null) {
+    // Vite's configuration reads them.
+    process.env.TIDINGS_URL = session.url;
+    process.env.TIDINGS_TOKEN = session.token;
+  }
+  const server = await createServer({ root: fileURLToPath(new URL("..", import.meta.url)) });
+  await server.listen();
+  server.printUrls();
+  if (session !== null) emitTraffic(session, (error) => console.error(`No more traffic: ${error.message}`));
+} catch (error) {
+  console.error(/** @type {Error} */ (error).message);
+  process.exitCode = 1;
 }
-const server = await createServer({ root: new URL("..", import.meta.url).pathname });
-await server.listen();
-server.printUrls();
