@@ -102,6 +102,8 @@ export interface SiteOptions {
   readonly alias?: Readonly<Record<string, string>>;
   /** Where everything else that is asked of the site goes, as in `127.0.0.1:43210`: so a server is on its own host. */
   readonly behind?: () => string;
+  /** What else is said with the file at a path. */
+  readonly headers?: (path: string) => Readonly<Record<string, string>>;
 }
 
 /** A site whose only page has a `<div id="root">` and runs a module. */
@@ -122,8 +124,10 @@ export class Site {
     const server = createServer((incoming, response) => {
       const path = new URL(incoming.url ?? "/", "http://site").pathname;
       const file = files.get(path);
-      if (file !== undefined) response.setHeader("content-type", contentType(path)).end(file);
-      else if (options.behind !== undefined) forward(incoming, response, options.behind());
+      if (file !== undefined) {
+        const headers = { "content-type": contentType(path), ...options.headers?.(path) };
+        response.writeHead(200, headers).end(file);
+      } else if (options.behind !== undefined) forward(incoming, response, options.behind());
       else response.writeHead(404).end();
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => {
