@@ -14,11 +14,12 @@ const modules = new URL("../node_modules/", import.meta.url);
 
 /** What stands in the page and is not ours. Preact runs the hooks, which are written for React, at a tenth of its size. */
 const BUNDLED = ["preact", "uplot"];
-const REACT = {
-  "react/jsx-runtime": "preact/jsx-runtime",
-  "react-dom/client": "preact/compat/client",
-  react: "preact/compat",
-};
+const REACT = [
+  { find: "react/jsx-runtime", replacement: "preact/jsx-runtime" },
+  { find: "react-dom/client", replacement: "preact/compat/client" },
+  { find: "react", replacement: "preact/compat" },
+];
+const alone = fileURLToPath(new URL("alone.ts", root));
 
 /** @returns {Promise<string>} */
 export async function page() {
@@ -28,7 +29,7 @@ export async function page() {
     logLevel: "warn",
     mode: "production",
     define: { "process.env.NODE_ENV": JSON.stringify("production") },
-    resolve: { alias: REACT },
+    resolve: { alias: [...REACT, { find: /^.*\/shared\/sharing\.ts$/, replacement: alone }] },
     build: {
       write: false,
       target: "es2022",
