@@ -53,6 +53,31 @@ test("several subscriptions share a stream, and each sees only what is above its
   expect(seen).toEqual(["blog c1", "page c2", "blog c3", "all c3", "page c4"]);
 });
 
+test("what is published while the newest are looked for comes once, as what it is", async () => {
+  await using server = await Server.start();
+  await server.publish(numbered(1));
+  const { fetch } = globalThis;
+  let late = 1;
+  vi.stubGlobal("fetch", async (url: string | URL, init: RequestInit) => {
+    // The stream has begun when a page is asked for that may hold events.
+    if (String(url).includes("after=0&")) await server.publish(numbered(++late));
+    return fetch(url, init);
+  });
+  const client = connect(server, sse);
+  const seen: string[] = [];
+  client.subscribe(
+    "content.published",
+    (event, { recent }) => seen.push(`${event.data.contentId} ${recent}`),
+    {
+      recent: 5,
+    },
+  );
+  await waitFor("the events", () => seen.length === 2);
+  await server.publish(numbered(9));
+  await waitFor("the last event", () => seen.at(-1) === "c9 false");
+  expect(seen).toEqual(["c1 true", "c2 false", "c9 false"]);
+});
+
 test("the newest events are found in a long history of others", async () => {
   await using server = await Server.start();
   await server.publish([numbered(1, "rare"), numbered(2, "rare"), numbered(3, "rare")]);
