@@ -1,6 +1,21 @@
 "use client";
 
-/** `tidings/react`: hooks for React 18 and 19. */
+/**
+ * `tidings/react`: live events in components of React 18 and 19.
+ *
+ * ```tsx
+ * <TidingsProvider getToken={() => fetch("/token").then((answer) => answer.text())}>
+ *   <Feed />
+ * </TidingsProvider>;
+ *
+ * function Feed() {
+ *   const { events, isConnected } = useContentEvents({ filter: { type: "blog" }, recent: 20 });
+ *   return <ul>{events.map((event) => <li key={event.id}>{event.title}</li>)}</ul>;
+ * }
+ * ```
+ *
+ * A component is rendered at most once a frame, and only for events that it asked for.
+ */
 
 export type { HookEvent } from "./hook-event.ts";
 export type { ConnectionOptions, TidingsProviderProps } from "./provider.tsx";

@@ -66,10 +66,12 @@ export function Panel({ missed, onSignedIn }: PanelProps) {
         <ConnectionBadge />
       </header>
       <main>
-        <MaintenanceBanner />
-        <h1 ref={heading} tabIndex={-1}>
-          {route.title}
-        </h1>
+        <div>
+          <MaintenanceBanner />
+          <h1 ref={heading} tabIndex={-1}>
+            {route.title}
+          </h1>
+        </div>
         {/* Where events are gone for good, a page begins anew with what there is. */}
         <Page key={`${route.path} ${missed}`} />
       </main>
