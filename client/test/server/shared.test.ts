@@ -34,9 +34,14 @@ async function watch(origin: Origin, server: Server, options: ClientOptions = {}
   return { tab, seen, gaps };
 }
 
-async function watchBy(count: number, origin: Origin, server: Server): Promise<Watching[]> {
+async function watchBy(
+  count: number,
+  origin: Origin,
+  server: Server,
+  options: ClientOptions = {},
+): Promise<Watching[]> {
   const all: Watching[] = [];
-  while (all.length < count) all.push(await watch(origin, server));
+  while (all.length < count) all.push(await watch(origin, server, options));
   return all;
 }
 
@@ -362,6 +367,23 @@ test("a tab that does not keep pace gets a connection of its own, and has missed
 
   for (const { seen } of all) expect(seen).toEqual(names(1, 80));
   expect((await stats(server)).totalConnections).toBe(2);
+});
+
+test("over Server-Sent Events tabs share a connection as well, and a leader's crash costs the others nothing", async () => {
+  await using server = await Server.start();
+  const [leader, ...others] = await watchBy(3, new Origin(), server, { transport: "sse" });
+  await publish(server, 1, 3);
+  await allHave(3, others);
+  expect((await stats(server)).activeSubscriptions).toBe(1);
+
+  leader?.tab.crash();
+  await publish(server, 4, 6);
+  await allHave(6, others);
+
+  for (const { seen, gaps } of others) {
+    expect(seen).toEqual(names(1, 6));
+    expect(gaps).toEqual([]);
+  }
 });
 
 test("where there are no locks, a client has a connection of its own", async () => {

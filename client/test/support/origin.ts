@@ -184,6 +184,7 @@ function channelOf(tab: Tab, all: () => Set<Channel>) {
     }
 
     postMessage(data: unknown): void {
+      if (!all().has(this)) return;
       for (const other of all()) {
         if (other.name !== this.name || other === this) continue;
         const copy = structuredClone(data);
