@@ -251,14 +251,6 @@ impl HubModel {
         usize::try_from(weight).unwrap_or(usize::MAX / 8)
     }
 
-    /// How many of the longest events may go in other lanes before one that waits in `lane`.
-    pub(super) fn patience(&self, lane: Priority) -> usize {
-        let [high, normal, low] =
-            [Priority::High, Priority::Normal, Priority::Low].map(|lane| self.weight(lane));
-        let own = self.weight(lane);
-        3 * ((high + normal + low - own) / own.max(1) + 2)
-    }
-
     /// Compares what happened with what the hub counted.
     pub(super) fn check_counters(&self, machine: &Hub) -> Result<(), Violation> {
         let (own, stats) = (&self.counts, machine.stats());

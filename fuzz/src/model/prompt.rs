@@ -3,20 +3,17 @@
 //! What a lane that waits is given and what another is given, each in proportion to its weight, differ by a frame of
 //! each at most: a lane begins to wait when it has overdrawn by no more than a frame, and only the one that is
 //! furthest behind goes next, by a frame again. What the clocks round away is less than what the longest frame is
-//! taken too long for. A lane that is longer than its queue is filled again between polls, so that within one the
-//! others may have more than their share; it is held to a wider bound.
+//! taken too long for.
+//!
+//! A lane that is longer than its queue is filled from history at each poll, and may be empty from its last frame in
+//! one to the next. Each poll looks at so many entries for it: it waits once they reach to what it has to send.
 
+use tidings_core::PerLane;
 use tidings_core::event::Priority;
 
 use super::session::{Context, Session};
 use super::{Invariant, Violation};
 
-/// The part of a poll's work on history that a lane which catches up has at least while the others send one budget.
-const SHARE_OF_A_POLL: usize = 8;
-/// Queues so small that every lane is now and then behind.
-const SMALL_QUEUE: usize = 64;
-/// Bytes that a shell asks for at once, at most.
-const BUDGET_MAX: usize = 64 * 1024;
 /// The lanes that share what `critical` leaves.
 const SHARED: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
@@ -30,7 +27,14 @@ impl Session {
         len: usize,
     ) -> Result<(), Violation> {
         // A block of a stream is chosen when it is encoded, ahead of the socket.
-        if lane == Priority::Critical || self.stream {
+        if self.stream {
+            return Ok(());
+        }
+        if lane == Priority::Critical {
+            // While it catches up its polls may look at nothing for the others.
+            if self.lanes.critical.deep {
+                SHARED.into_iter().for_each(|other| self.lanes[other].run_dry(begun));
+            }
             return Ok(());
         }
         let urgent = self.lanes.critical.owed.iter().find(|(offset, since)| {
@@ -45,7 +49,7 @@ impl Session {
             let own = &mut self.lanes[lane].lag[other];
             *own = own.saturating_sub(len * cx.hub.weight(other));
         }
-        self.lanes[lane].hunger = 0;
+        self.lanes[lane].run_dry(begun);
         Ok(())
     }
 
@@ -57,45 +61,42 @@ impl Session {
         (lane, other): (Priority, Priority),
         len: usize,
     ) -> Result<(), Violation> {
-        let waits = self.lanes[other].owed.first_key_value().filter(|(_, since)| **since < begun);
-        let Some((first, _)) = waits else {
-            (self.lanes[other].hunger, self.lanes[other].lag) = Default::default();
+        let first = self.lanes[other].owed.first_key_value().filter(|(_, since)| **since < begun);
+        let Some(first) =
+            first.map(|(first, _)| *first).filter(|first| self.is_queued(cx, begun, other, *first))
+        else {
+            self.lanes[other].lag = PerLane::default();
             return Ok(());
         };
-        let longest = cx.truth.longest;
-        if self.lanes[other].deep || self.lanes[lane].deep {
-            // A lane that catches up is refilled between polls: what the others have queued may go in one.
-            let unseen = cx.truth.life(cx.hub.life).between(self.lanes[other].position, *first);
-            let unseen = unseen.iter().filter(|event| event.lane == other).count();
-            let step = usize::try_from(cx.hub.config.limits.catch_up_step).unwrap_or(usize::MAX);
-            let looked_for = unseen * self.subscriptions.len() / (step / SHARE_OF_A_POLL) * BUDGET_MAX;
-            let queue = cx.hub.config.limits.lane_queue;
-            let behind = queue <= SMALL_QUEUE || queue < 2 * self.lanes[other].owed.len();
-            let queued = if behind { 2 * queue } else { 0 };
-            let patience = (cx.hub.patience(other) + queued) * longest + looked_for;
-            self.lanes[other].lag = Default::default();
-            self.lanes[other].hunger += len;
-            return self.check_wait(cx, other, self.lanes[other].hunger, patience);
-        }
         let (own, its) = (cx.hub.weight(lane), cx.hub.weight(other));
         self.lanes[other].lag[lane] += len * its;
-        self.check_wait(cx, other, self.lanes[other].lag[lane], longest * (own + its))
-    }
-
-    fn check_wait(
-        &self,
-        cx: &Context<'_>,
-        lane: Priority,
-        waited: usize,
-        patience: usize,
-    ) -> Result<(), Violation> {
-        if waited <= patience {
+        let (waited, most) = (self.lanes[other].lag[lane], cx.truth.longest * (own + its));
+        if waited <= most {
             return Ok(());
         }
         let text = format!(
-            "lane {lane} waited while others had {waited} more than their share, {patience} at most under {:?}",
+            "lane {other}, of which {first} is next, waited while {lane} had {waited} more than its share, {most} at \
+             most under {:?}",
             cx.hub.config.lanes
         );
         Err(Violation::new(Invariant::Prompt, text))
+    }
+
+    /// Whether what `lane` has to send next has been found by the poll at step `begun`.
+    fn is_queued(&mut self, cx: &Context<'_>, begun: u64, lane: Priority, next: u64) -> bool {
+        if !self.lanes[lane].deep {
+            return true;
+        }
+        let step = usize::try_from(cx.hub.config.limits.catch_up_step).unwrap_or(usize::MAX);
+        let looks = (step / SHARED.len()).div_ceil(self.subscriptions.len().max(1));
+        let (poll, looked) = &mut self.lanes[lane].looked;
+        if *poll < begun {
+            (*poll, *looked) = (begun, *looked + looks);
+        }
+        let looked = *looked;
+        let above = cx.truth.life(cx.hub.life).between(self.lanes[lane].position, next);
+        let above = above.iter().filter(|event| event.lane == lane).count();
+        // The last poll of `critical` catching up may have left nothing of its work.
+        above + if self.lanes.critical.deep { looks } else { 0 } <= looked
     }
 }

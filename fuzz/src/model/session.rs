@@ -67,12 +67,13 @@ pub(super) struct Lane {
     pub(super) position: u64,
     /// What it must still be told, and at which step of the run that was known.
     pub(super) owed: BTreeMap<u64, u64>,
-    /// Bytes of the other shared lanes that went before what is owed here.
-    pub(super) hunger: usize,
     /// What each of the other shared lanes was given beyond its share since this one waits.
     pub(super) lag: PerLane<usize>,
     /// It is or may be longer than its queue, and catches up from history.
     pub(super) deep: bool,
+    /// While it catches up: the poll that looked at history for it last, by the step of the run, and how many entries
+    /// above its position it has looked at since it may have been empty.
+    pub(super) looked: (u64, usize),
 }
 
 impl Lane {
@@ -80,8 +81,22 @@ impl Lane {
     /// however long the peer takes for the rest.
     fn rest(&mut self, step: u64) {
         if self.owed.values().all(|since| step <= *since) {
-            (self.hunger, self.lag) = Default::default();
+            self.lag = PerLane::default();
         }
+    }
+
+    /// From step `step` of the run on it may be empty until history is looked at for it again.
+    pub(super) fn run_dry(&mut self, step: u64) {
+        self.looked = (step, 0);
+        if self.deep {
+            self.lag = PerLane::default();
+        }
+    }
+
+    /// What it has to send is looked for in history from here on.
+    fn deepen(&mut self, step: u64) {
+        self.deep = true;
+        self.run_dry(step);
     }
 }
 
@@ -259,7 +274,7 @@ impl Session {
 
     /// From here on everything that matches above `after` and its lane's position is owed too.
     pub(super) fn owe(&mut self, cx: &Context<'_>, after: u64) {
-        Priority::ALL.into_iter().for_each(|lane| self.lanes[lane].deep = true);
+        Priority::ALL.into_iter().for_each(|lane| self.lanes[lane].deepen(cx.at.step));
         let least = self.lanes.iter().map(|(_, lane)| lane.position).min().unwrap_or(0);
         for event in cx.truth.life(cx.hub.life).between(after.max(least), cx.hub.end) {
             let lane = &self.lanes[event.lane];
@@ -273,7 +288,7 @@ impl Session {
     pub(super) fn narrow(&mut self, cx: &Context<'_>) {
         self.changed = true;
         for lane in Priority::ALL {
-            self.lanes[lane].deep = true;
+            self.lanes[lane].deepen(cx.at.step);
             let mut owed = std::mem::take(&mut self.lanes[lane].owed);
             owed.retain(|offset, _| {
                 cx.truth.life(cx.hub.life).get(*offset).is_some_and(|event| self.lets(event))
