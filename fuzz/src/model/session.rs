@@ -400,6 +400,8 @@ impl Session {
         }
         self.pass_over(cx, lane, after, "a gap")?;
         self.skip(cx.at.step, lane, until);
+        // What is lost waited until history evicted it, and behind it nothing may have.
+        self.lanes[lane].lag = PerLane::default();
         Ok(())
     }
 
