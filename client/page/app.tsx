@@ -41,9 +41,16 @@ function Page({ session, api }: { readonly session: Session; readonly api: Api }
     if (schema.value !== undefined) setForms(formsOf(schema.value));
   }, [schema.value]);
 
+  const hasNumbers = samples.last !== undefined;
+  const hasFeed = isIn || 0 < forms.length;
+  const sections = [
+    ...(hasNumbers ? ["Overview"] : []),
+    ...(hasFeed ? ["Feed", "Publish"] : []),
+    ...(hasNumbers ? ["Connections"] : []),
+  ];
   return (
     <>
-      <Header session={session} standing={standing} version={samples.last?.version} />
+      <Header session={session} standing={standing} version={samples.last?.version} sections={sections} />
       <main>
         {!isIn && <SignIn session={session} standing={standing} />}
         {why !== null && <p className="note">{why}</p>}
@@ -53,7 +60,7 @@ function Page({ session, api }: { readonly session: Session; readonly api: Api }
             <Charts samples={samples} />
           </section>
         )}
-        {(isIn || 0 < forms.length) && (
+        {hasFeed && (
           <div className="columns">
             <FeedPanel session={session} standing={standing} api={api} forms={forms} />
             <Publish api={api} forms={forms} isIn={isIn} />

@@ -181,23 +181,29 @@ function ConnectionLine({ row, isOwn, isOpen, open, choose, api }: LineProps) {
           {row.user} {isOwn && <span className="badge">this page</span>}
         </th>
         <td data-name="Connection">
-          <code>{row.connection}</code>
-          <span className="quiet">
-            {" "}
-            {row.transport === "sse" ? "event stream" : "WebSocket"} from {row.address}
-          </span>
+          <div>
+            <code>{row.connection}</code>
+            <span className="quiet">
+              {" "}
+              {row.transport === "sse" ? "event stream" : "WebSocket"} from {row.address}
+            </span>
+          </div>
         </td>
         <td data-name="Age">{age(row.ageMs)}</td>
         <td data-name="Subscriptions">
-          <button type="button" className="small" aria-expanded={isOpen} aria-controls={id} onClick={open}>
-            {count(row.subscriptions)}
-            <span className="hidden"> of {row.user}</span>
-          </button>
+          <div>
+            <button type="button" className="small" aria-expanded={isOpen} aria-controls={id} onClick={open}>
+              {count(row.subscriptions)}
+              <span className="hidden"> of {row.user}</span>
+            </button>
+          </div>
         </td>
         <td data-name="Lag" className={row.catchingUp ? "lagging" : ""}>
-          {lag === 0 ? "none" : counted(lag, "event")}
-          {row.catchingUp && <span className="badge warn">catching up</span>}
-          {row.pace !== null && <span className="badge">{count(row.pace)} B/s</span>}
+          <div>
+            {lag === 0 ? "none" : counted(lag, "event")}
+            {row.catchingUp && <span className="badge warn">catching up</span>}
+            {row.pace !== null && <span className="badge">{count(row.pace)} B/s</span>}
+          </div>
         </td>
         <td>
           <button type="button" className="danger" onClick={choose}>

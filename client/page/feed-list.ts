@@ -1,6 +1,6 @@
 /**
- * The feed as a list: what has come, newest first, so many of them at most. While it is paused what comes is kept
- * aside, so that what is being read does not move.
+ * The feed as a list: what has come, newest first, so many of them at most. While it is paused, or pointed at, what
+ * comes is kept aside, so that what is being read or clicked does not move.
  */
 
 import type { CloudEvent, Delivery, Gap, Lane } from "../src/types.ts";
@@ -25,8 +25,10 @@ export type Row = EventRow | GapRow;
 
 export interface Feed {
   readonly rows: readonly Row[];
-  /** Rows that have come since it was paused, `null` where it is not. */
-  readonly held: number | null;
+  /** Whether it stands still: as it was paused, or as long as it is pointed at. */
+  readonly still: "paused" | "pointed" | null;
+  /** Rows that have come since it stands still. */
+  readonly held: number;
   readonly received: PerLane<number>;
   readonly gaps: number;
 }
@@ -34,7 +36,13 @@ export interface Feed {
 /** Rows that are kept. */
 export const ROWS_MAX = 300;
 
-const EMPTY: Feed = { rows: [], held: null, received: { critical: 0, high: 0, normal: 0, low: 0 }, gaps: 0 };
+const EMPTY: Feed = {
+  rows: [],
+  still: null,
+  held: 0,
+  received: { critical: 0, high: 0, normal: 0, low: 0 },
+  gaps: 0,
+};
 
 export class FeedList {
   readonly #schedule: (flush: () => void) => void;
@@ -47,6 +55,7 @@ export class FeedList {
   #received = { ...EMPTY.received };
   #gaps = 0;
   #paused = false;
+  #pointed = false;
   #held = 0;
   #key = 0;
   /** The highest offset so far. */
@@ -84,17 +93,35 @@ export class FeedList {
     this.#show([]);
   };
 
-  setPaused(paused: boolean): void {
+  readonly setPaused = (paused: boolean): void =>
+    this.#hold(() => {
+      this.#paused = paused;
+    });
+
+  readonly setPointed = (pointed: boolean): void =>
+    this.#hold(() => {
+      this.#pointed = pointed;
+    });
+
+  get #still(): Feed["still"] {
+    if (this.#paused) return "paused";
+    return this.#pointed ? "pointed" : null;
+  }
+
+  /** What is still to be shown in the next frame counts as having come after it was told to stand still. */
+  #hold(change: () => void): void {
+    const before = this.#still;
+    change();
+    if (before === null) this.#held = this.#arrived.length;
+    if (this.#still === null) this.#held = 0;
     this.#flush();
-    this.#paused = paused;
-    this.#held = 0;
-    this.#show(this.#rows);
+    this.#show(this.#still === null ? this.#rows : this.#feed.rows);
   }
 
   #arrive(row: Row): void {
     this.#arrived.push(row);
     if (ROWS_MAX < this.#arrived.length) this.#arrived.shift();
-    if (this.#paused) this.#held += 1;
+    if (this.#still !== null) this.#held += 1;
     this.#schedule(this.#flush);
   }
 
@@ -106,7 +133,7 @@ export class FeedList {
     }
     this.#arrived = [];
     this.#rows.length = Math.min(this.#rows.length, ROWS_MAX);
-    this.#show(this.#paused ? this.#feed.rows : this.#rows);
+    this.#show(this.#still === null ? this.#rows : this.#feed.rows);
   };
 
   /** What came earlier though it was published later, in a more urgent lane, has overtaken this one. */
@@ -126,7 +153,8 @@ export class FeedList {
   #show(rows: readonly Row[]): void {
     this.#feed = {
       rows: [...rows],
-      held: this.#paused ? this.#held : null,
+      still: this.#still,
+      held: this.#held,
       received: { ...this.#received },
       gaps: this.#gaps,
     };

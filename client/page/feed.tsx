@@ -5,7 +5,7 @@ import { nextFrame } from "../src/react/frames.ts";
 import { useConnectionStatus, useEvents } from "../src/react/index.ts";
 import type { Filter, Lane } from "../src/types.ts";
 import type { Api } from "./api.ts";
-import { type AnyDelivery, FeedList, shows } from "./feed-list.ts";
+import { type AnyDelivery, FeedList, type Row, shows } from "./feed-list.ts";
 import { FeedRow } from "./feed-row.tsx";
 import { count } from "./format.ts";
 import { readFilter, readTypes } from "./interest.ts";
@@ -126,7 +126,7 @@ function List({ list, isConnected }: { readonly list: FeedList; readonly isConne
     .split(/\s+/)
     .filter((word) => word !== "");
   const rows = feed.rows.filter((row) => shows(row, words, lanes));
-  const paused = feed.held !== null;
+  const paused = feed.still === "paused";
   const toggle = (lane: Lane) =>
     setLanes(
       (lanes) => new Set(LANES.filter((other) => (other === lane ? !lanes.has(lane) : lanes.has(other)))),
@@ -159,24 +159,41 @@ function List({ list, isConnected }: { readonly list: FeedList; readonly isConne
           Clear
         </button>
       </div>
-      <p className="quiet" role="status">
-        {paused && `Paused. ${count(feed.held ?? 0)} more have come.`}
+      <p className="quiet held" role="status">
+        {feed.still !== null &&
+          (paused || 0 < feed.held) &&
+          `${STILL[feed.still]} ${count(feed.held)} more have come.`}
       </p>
       {rows.length === 0 ? (
         <p className="empty">{emptiness(feed.rows.length, isConnected)}</p>
       ) : (
-        <ol className="rows" aria-label="Events, newest first">
-          {rows.map((row) => (
-            <FeedRow key={row.key} row={row} />
-          ))}
-        </ol>
+        <Rows list={list} rows={rows} />
       )}
     </>
   );
 }
 
+/** Rows hold still under a mouse: what one is about to click does not move away. */
+function Rows({ list, rows }: { readonly list: FeedList; readonly rows: readonly Row[] }) {
+  useEffect(() => () => list.setPointed(false), [list]);
+  return (
+    <ol
+      className="rows"
+      aria-label="Events, newest first"
+      onPointerEnter={({ pointerType }) => pointerType === "mouse" && list.setPointed(true)}
+      onPointerLeave={() => list.setPointed(false)}
+    >
+      {rows.map((row) => (
+        <FeedRow key={row.key} row={row} />
+      ))}
+    </ol>
+  );
+}
+
+const STILL = { paused: "Paused.", pointed: "Held still while you point at it." };
+
 function emptiness(hidden: number, isConnected: boolean): string {
   if (0 < hidden) return "No event in the feed fits your search.";
-  if (isConnected) return "No events yet. They appear here as they happen: publish one beside this, and see.";
+  if (isConnected) return "No events yet. They appear here as they happen: publish one, and see.";
   return "Not connected.";
 }

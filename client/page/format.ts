@@ -3,6 +3,7 @@
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const WHOLE = new Intl.NumberFormat("en");
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const CALENDAR = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** As in `12,345`, and from a million on as in `1.2M`. */
 export function count(value: number): string {
@@ -39,8 +40,9 @@ export function micros(value: number): string {
   return value < 1_000_000 ? `${value / 1_000} ms` : `${value / 1_000_000} s`;
 }
 
-/** A time of day, as the reader's place writes it. */
+/** A time of day as the reader's place writes it, with its date where that is not today's. */
 export function clock(time: Date | number): string {
   const at = new Date(time);
-  return Number.isNaN(at.valueOf()) ? "" : CLOCK.format(at);
+  if (Number.isNaN(at.valueOf())) return "";
+  return (at.toDateString() === new Date().toDateString() ? CLOCK : CALENDAR).format(at);
 }

@@ -20,9 +20,11 @@ interface HeaderProps {
   readonly session: Session;
   readonly standing: Standing;
   readonly version: string | undefined;
+  /** Headings of what the page shows. */
+  readonly sections: readonly string[];
 }
 
-export function Header({ session, standing, version }: HeaderProps) {
+export function Header({ session, standing, version, sections }: HeaderProps) {
   const { status, error } = useConnectionStatus();
   const claims = standing.token === null ? null : readClaims(standing.token);
   const open = status === "open";
@@ -48,10 +50,11 @@ export function Header({ session, standing, version }: HeaderProps) {
         </p>
       )}
       <nav aria-label="Sections">
-        <a href="#overview">Overview</a>
-        <a href="#feed">Feed</a>
-        <a href="#publish">Publish</a>
-        <a href="#connections">Connections</a>
+        {sections.map((name) => (
+          <a key={name} href={`#${name.toLowerCase()}`}>
+            {name}
+          </a>
+        ))}
       </nav>
       {isStopped(status) && standing.token !== null && (
         <button type="button" onClick={() => session.reconnect()}>

@@ -51,7 +51,7 @@ export function Numbers({ samples }: { readonly samples: Samples }) {
         note={`${count(stats.eventsDelivered)} in all`}
       />
       <Figure
-        name="Latency, 99 of 100"
+        name="Latency, p99"
         value={latency === undefined ? "–" : `${latency.isBound ? "≤" : ">"} ${micros(latency.micros)}`}
         note={`to the kernel, last ${LATENCY_SECONDS} s`}
       />

@@ -24,16 +24,21 @@ export function SignIn({ session, standing }: { readonly session: Session; reado
   return (
     <section className="card sign-in" aria-labelledby={`${id}-title`}>
       <h2 id={`${id}-title`}>Connect</h2>
+      <p>
+        Here one sees what this server does: events as they happen, who is connected, and what waits for whom.
+      </p>
       <p className="quiet">
-        Paste a token for this server. It stays in this page and is gone with it.{" "}
+        Paste a token for it. The token stays in this page and is gone with it.{" "}
         <code>tidings serve --dev</code> prints one in the address of this page;{" "}
-        <code>tidings token --admin --subscribe '*' --publish '*'</code> signs one.
+        <code>tidings token --admin --subscribe '*' --publish '*' --max-priority critical</code> signs one
+        that may do everything.
       </p>
       <form onSubmit={submit} autoComplete="off">
         <label htmlFor={id}>Token</label>
         <input
           id={id}
           type="password"
+          autoComplete="off"
           value={text}
           spellCheck={false}
           placeholder="eyJ…"

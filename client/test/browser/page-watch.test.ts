@@ -88,6 +88,15 @@ test("whoever is no administrator has the feed, and is told why there are no num
     .waitFor();
 });
 
+test("where the numbers are on the operators' listener, it says so", async () => {
+  await using own = await Server.start({ ...WITH_PAGE, OPS__LISTEN: "127.0.0.1:0" });
+  await using live = await openPage(chromium, own);
+
+  await live.page.getByText("on the operators' own listener (ops.listen)").waitFor();
+  await own.publish(numbered(1));
+  await showsRows(live.page, "content.published");
+});
+
 test("the overview counts connections and events, by lane and by type", async () => {
   await using live = await openPage(chromium, server);
   const { page } = live;
@@ -175,12 +184,18 @@ test("the feed is searched, held still, cleared, and shows an event whole", asyn
   await feed.getByRole("button", { name: "Continue" }).click();
   await showsRows(page, "c22");
 
+  await rows(page).first().hover();
+  await server.publish(numbered(23));
+  await feed.getByText("Held still while you point at it. 1 more have come.").waitFor();
+  await feed.getByRole("button", { name: "Pause" }).hover();
+  await showsRows(page, "c23", "c22");
+
   await rows(page).first().getByText("content.published").click();
   const shown = await rows(page).first().locator("pre").textContent();
   expect(JSON.parse(shown ?? "")).toMatchObject({
     type: "content.published",
     specversion: "1.0",
-    data: { contentId: "c22" },
+    data: { contentId: "c23" },
   });
   await feed.getByRole("button", { name: "Clear" }).click();
   await feed.getByText("No events yet.").waitFor();

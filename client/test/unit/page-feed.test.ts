@@ -57,11 +57,26 @@ test("while it is paused it says how many have come, and shows them afterwards",
   arrive("low", 2);
   arrive("low", 3);
   frame?.();
-  expect([offsets(), list.get().held]).toEqual([[1], 2]);
+  expect([offsets(), list.get().still, list.get().held]).toEqual([[1], "paused", 2]);
 
   list.setPaused(false);
 
-  expect([offsets(), list.get().held]).toEqual([[3, 2, 1], null]);
+  expect([offsets(), list.get().still, list.get().held]).toEqual([[3, 2, 1], null, 0]);
+});
+
+test("while it is pointed at it holds still, and stays so where it was paused meanwhile", () => {
+  arrive("low", 1);
+  list.setPointed(true);
+  arrive("low", 2);
+  frame?.();
+  expect([offsets(), list.get().still, list.get().held]).toEqual([[], "pointed", 2]);
+
+  list.setPaused(true);
+  list.setPointed(false);
+  expect([offsets(), list.get().still, list.get().held]).toEqual([[], "paused", 2]);
+  list.setPaused(false);
+
+  expect([offsets(), list.get().still, list.get().held]).toEqual([[2, 1], null, 0]);
 });
 
 test("an event has overtaken those of other lanes that were published before it and come after it", () => {
