@@ -1,5 +1,6 @@
 /** What the page asks of the server over HTTP, and in which form the answers come (PROTOCOL §6). */
 
+import type { ServerStats } from "../src/emitter/api.ts";
 import type { CloudEvent, Lane } from "../src/types.ts";
 import type { EventSchema } from "./schema.ts";
 
@@ -9,42 +10,6 @@ export type PerLane<T> = Readonly<Record<Lane, T>>;
 export interface Lag {
   readonly queued: number;
   readonly catchUp: number;
-}
-
-type Counts = Readonly<Record<string, number>>;
-/** Counts of events, of the types and lanes that there were any of. */
-export type TypeCounts = Readonly<Record<string, Partial<PerLane<number>>>>;
-
-export interface Stats {
-  readonly version: string;
-  readonly uptimeMs: number;
-  readonly draining: boolean;
-  readonly totalConnections: number;
-  readonly activeSubscriptions: number;
-  readonly users: number;
-  readonly connections: Counts;
-  readonly epoch: string;
-  readonly offset: number;
-  readonly historyEvents: number;
-  readonly historyBytes: number;
-  readonly eventsPublished: number;
-  readonly eventsDelivered: number;
-  readonly published: TypeCounts;
-  readonly delivered: TypeCounts;
-  readonly queued: number;
-  readonly catchingUp: number;
-  readonly catchUp: number;
-  readonly lanes: PerLane<Lag>;
-  readonly slowConsumers: number;
-  readonly overflows: number;
-  readonly conflated: number;
-  readonly gaps: number;
-  readonly gapsByReason: { readonly expired: number; readonly epoch: number };
-  readonly closes: Counts;
-  readonly errors: Counts;
-  readonly refusals: Counts;
-  /** Cumulative: how many took up to the bound of the same place. The last bound is none. */
-  readonly latency: { readonly boundsUs: readonly (number | null)[]; readonly counts: readonly number[] };
 }
 
 export interface Interest {
@@ -112,7 +77,7 @@ export class Api {
     this.#token = token;
   }
 
-  readonly stats = (signal: AbortSignal): Promise<Stats> => this.#ask("v1/stats", { signal });
+  readonly stats = (signal: AbortSignal): Promise<ServerStats> => this.#ask("v1/stats", { signal });
 
   readonly schema = (signal: AbortSignal): Promise<EventSchema> => this.#ask("v1/schema", { signal });
 

@@ -1,6 +1,6 @@
 /** Why connections ended, what was refused, and what was answered with an error, since the server started. */
 
-import type { Stats } from "./api.ts";
+import type { ServerStats } from "../src/emitter/api.ts";
 import { count } from "./format.ts";
 
 /** What close codes mean (PROTOCOL §7). */
@@ -22,7 +22,7 @@ const CLOSES: Readonly<Record<string, string>> = {
   4429: "too many messages or connections",
 };
 
-export function Endings({ stats }: { readonly stats: Stats }) {
+export function Endings({ stats }: { readonly stats: ServerStats }) {
   return (
     <section className="card" aria-labelledby="endings-title">
       <h2 id="endings-title">Closes, refusals and errors</h2>

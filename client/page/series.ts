@@ -3,7 +3,8 @@
  * own clock. A server that starts anew begins anew here.
  */
 
-import type { PerLane, Stats, TypeCounts } from "./api.ts";
+import type { ServerStats, TypeCounts } from "../src/emitter/api.ts";
+import type { PerLane } from "./api.ts";
 import { LANES } from "./lanes.ts";
 
 /** Samples kept: five minutes, one a second. */
@@ -19,20 +20,20 @@ export interface Line {
 
 /** The samples of the last minutes, oldest first. Never changed: `add` gives new ones. */
 export class Samples {
-  readonly all: readonly Stats[];
+  readonly all: readonly ServerStats[];
 
-  constructor(all: readonly Stats[] = []) {
+  constructor(all: readonly ServerStats[] = []) {
     this.all = all;
   }
 
-  add(stats: Stats): Samples {
+  add(stats: ServerStats): Samples {
     const last = this.all.at(-1);
     if (last !== undefined && (stats.epoch !== last.epoch || stats.uptimeMs < last.uptimeMs))
       return new Samples([stats]);
     return new Samples([...this.all, stats].slice(-SAMPLES_MAX));
   }
 
-  get last(): Stats | undefined {
+  get last(): ServerStats | undefined {
     return this.all.at(-1);
   }
 
@@ -43,7 +44,7 @@ export class Samples {
   }
 
   /** A second's growth of a count, from each sample to the next; the first has none. */
-  rates(count: (stats: Stats) => number): (number | null)[] {
+  rates(count: (stats: ServerStats) => number): (number | null)[] {
     return this.all.map((stats, at) => {
       const before = this.all[at - 1];
       if (before === undefined) return null;
@@ -52,16 +53,16 @@ export class Samples {
     });
   }
 
-  values(value: (stats: Stats) => number): number[] {
+  values(value: (stats: ServerStats) => number): number[] {
     return this.all.map(value);
   }
 
-  byLane(counts: (stats: Stats) => TypeCounts): Line[] {
+  byLane(counts: (stats: ServerStats) => TypeCounts): Line[] {
     return LANES.map((lane) => ({ name: lane, values: this.rates((stats) => ofLane(counts(stats), lane)) }));
   }
 
   /** A line for each of the types that there was most of of late, most first, and one for all others. */
-  byType(counts: (stats: Stats) => TypeCounts): Line[] {
+  byType(counts: (stats: ServerStats) => TypeCounts): Line[] {
     const [first, last] = [this.all[0], this.last];
     if (first === undefined || last === undefined) return [];
     const grown = (type: string) => ofType(counts(last), type) - ofType(counts(first), type);

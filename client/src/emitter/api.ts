@@ -94,6 +94,9 @@ export interface Fault {
 
 /** What `GET /v1/stats` says. */
 export interface ServerStats {
+  /** The server's version. */
+  readonly version: string;
+  readonly uptimeMs: number;
   /** Clients that are connected. */
   readonly totalConnections: number;
   /** Subscriptions of all of them. */
@@ -104,22 +107,57 @@ export interface ServerStats {
   readonly users: number;
   /** Open sockets, those of HTTP included. */
   readonly sockets: number;
+  /** Open sockets by what they are used for, as `websocket` or `sse`. */
+  readonly connections: Counts;
   /** The log's epoch; `null` before the log is loaded. */
   readonly epoch: string | null;
   /** The newest offset of the log. */
   readonly offset: number;
   readonly historyEvents: number;
   readonly historyBytes: number;
+  readonly eventsPublished: number;
+  readonly eventsDelivered: number;
+  /** Events published, by type and lane. */
+  readonly published: TypeCounts;
+  /** Events handed to connections, by type and lane. */
+  readonly delivered: TypeCounts;
+  /** Publishes of what had been published before. */
+  readonly duplicates: number;
   /** Events queued for connections. */
   readonly queued: number;
   /** Lanes of connections that are refilled from history. */
   readonly catchingUp: number;
-  readonly eventsPublished: number;
-  readonly eventsDelivered: number;
+  /** Events of history that those have yet to look at. */
+  readonly catchUp: number;
+  /** What waits for connections, by lane. */
+  readonly lanes: Readonly<Record<Priority, { readonly queued: number; readonly catchUp: number }>>;
+  /** Connections of which a lane is refilled from history. */
+  readonly slowConsumers: number;
+  /** How often a queue was full. */
+  readonly overflows: number;
   /** Gaps told to clients. */
   readonly gaps: number;
+  readonly gapsByReason: { readonly expired: number; readonly epoch: number };
   /** Events left out because a newer one of the same key waited behind them. */
   readonly conflated: number;
+  /** Connections closed, by code. */
+  readonly closes: Counts;
+  /** Errors told to clients, by code. */
+  readonly errors: Counts;
+  /** Connections that were not let in, by reason. */
+  readonly refusals: Counts;
+  /** From the log to the kernel: how many events took up to the bound of the same place. The last bound is none. */
+  readonly latency: {
+    readonly boundsUs: readonly (number | null)[];
+    readonly counts: readonly number[];
+    readonly sumUs: number;
+  };
   /** Whether the instance is about to stop. */
   readonly draining: boolean;
 }
+
+/** How many, by name. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** How many, by type and lane; what has not happened is left out. */
+export type TypeCounts = Readonly<Record<string, Partial<Readonly<Record<Priority, number>>>>>;

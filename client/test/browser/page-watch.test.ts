@@ -208,13 +208,13 @@ test("it comes back after the server was gone, and says so meanwhile", async () 
 
   await own.kill();
   await page.getByText("reconnecting", { exact: true }).waitFor();
-  expect(await page.title()).toBe("Tidings live: reconnecting");
+  await expect.poll(() => page.title()).toBe("Tidings live: reconnecting");
   await own.restart();
 
   await isOpen(page);
   await own.publish(numbered(1));
   await showsRows(page, "c1");
-  expect(await page.title()).toBe("Tidings live");
+  await expect.poll(() => page.title()).toBe("Tidings live");
 });
 
 test("it lets go of its connection and takes it up again where it was", async () => {

@@ -289,22 +289,38 @@ test("the statistics are all that the server gives", async () => {
 
   const stats = await emitter.getStats();
 
+  const nothing = { queued: 0, catchUp: 0 };
   expect(stats).toEqual({
+    version: expect.any(String),
+    uptimeMs: expect.any(Number),
     totalConnections: 0,
     activeSubscriptions: 0,
     definitions: 0,
     users: 0,
     sockets: expect.any(Number),
+    connections: { websocket: 0, sse: 0, http: expect.any(Number), closing: 0 },
     epoch: expect.any(String),
     offset: 1,
     historyEvents: 1,
     historyBytes: expect.any(Number),
-    queued: 0,
-    catchingUp: 0,
     eventsPublished: 1,
     eventsDelivered: 0,
+    published: { "content.published": { normal: 1 } },
+    delivered: {},
+    duplicates: 0,
+    queued: 0,
+    catchingUp: 0,
+    catchUp: 0,
+    lanes: { critical: nothing, high: nothing, normal: nothing, low: nothing },
+    slowConsumers: 0,
+    overflows: 0,
     gaps: 0,
+    gapsByReason: { expired: 0, epoch: 0 },
     conflated: 0,
+    closes: {},
+    errors: {},
+    refusals: {},
+    latency: { boundsUs: expect.any(Array), counts: expect.any(Array), sumUs: 0 },
     draining: false,
   });
 });

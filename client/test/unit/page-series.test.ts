@@ -1,17 +1,17 @@
 /** That what the live page's charts and tiles show is what the server counted. */
 
 import { describe, expect, test } from "vitest";
-import type { Stats } from "../../page/api.ts";
 import { SAMPLES_MAX, Samples } from "../../page/series.ts";
+import type { ServerStats } from "../../src/emitter/api.ts";
 
 const NOTHING = {
   epoch: "e1",
   uptimeMs: 0,
   published: {},
-  latency: { boundsUs: [50, 1_000, null], counts: [0, 0, 0] },
-} as unknown as Stats;
+  latency: { sumUs: 0, boundsUs: [50, 1_000, null], counts: [0, 0, 0] },
+} as unknown as ServerStats;
 
-function samples(...all: Partial<Stats>[]): Samples {
+function samples(...all: Partial<ServerStats>[]): Samples {
   return all.reduce<Samples>((samples, stats) => samples.add({ ...NOTHING, ...stats }), new Samples());
 }
 
@@ -76,7 +76,7 @@ describe("the latency", () => {
     samples(
       ...counts.map((counts, second) => ({
         uptimeMs: second * 1_000,
-        latency: { boundsUs: [50, 1_000, null], counts },
+        latency: { sumUs: 0, boundsUs: [50, 1_000, null], counts },
       })),
     ).latency(0.99, 10);
 
