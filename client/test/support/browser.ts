@@ -101,7 +101,7 @@ export interface SiteOptions {
   /** Modules to put in the place of others, as for another version of React. */
   readonly alias?: Readonly<Record<string, string>>;
   /** Where everything else that is asked of the site goes, as in `127.0.0.1:43210`: so a server is on its own host. */
-  readonly behind?: () => string;
+  readonly behind?: () => string | undefined;
   /** What else is said with the file at a path. */
   readonly headers?: (path: string) => Readonly<Record<string, string>>;
 }
@@ -127,13 +127,17 @@ export class Site {
       if (file !== undefined) {
         const headers = { "content-type": contentType(path), ...options.headers?.(path) };
         response.writeHead(200, headers).end(file);
-      } else if (options.behind !== undefined) forward(incoming, response, options.behind());
-      else response.writeHead(404).end();
+        return;
+      }
+      const address = options.behind?.();
+      if (address === undefined) response.writeHead(404).end();
+      else forward(incoming, response, address);
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => {
       sockets.add(socket.once("close", () => sockets.delete(socket)));
-      if (options.behind !== undefined) tunnel(incoming, socket, head, options.behind());
-      else socket.destroy();
+      const address = options.behind?.();
+      if (address === undefined) socket.destroy();
+      else tunnel(incoming, socket, head, address);
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -199,9 +203,9 @@ async function bundle(entry: string, { mode = "production", alias = {} }: SiteOp
   return files;
 }
 
-/** Says nothing of `"use client"`, which is for frameworks that render on a server. */
+/** Says nothing of `"use client"`, which is for frameworks that render on a server, nor of how long it took. */
 export const onLog: NonNullable<Rolldown.InputOptions["onLog"]> = (level, log, handle) => {
-  if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
+  if (log.code !== "MODULE_LEVEL_DIRECTIVE" && log.code !== "PLUGIN_TIMINGS") handle(level, log);
 };
 
 function contentType(path: string): string {
