@@ -40,16 +40,8 @@ export function Numbers({ samples }: { readonly samples: Samples }) {
         value={count(stats.totalConnections)}
         note={`${counted(stats.users, "user")}, ${counted(stats.activeSubscriptions, "subscription")}`}
       />
-      <Figure
-        name="Published a second"
-        value={rate(published)}
-        note={`${count(stats.eventsPublished)} in all`}
-      />
-      <Figure
-        name="Delivered a second"
-        value={rate(delivered)}
-        note={`${count(stats.eventsDelivered)} in all`}
-      />
+      <Figure name="Published / s" value={rate(published)} note={`${count(stats.eventsPublished)} in all`} />
+      <Figure name="Delivered / s" value={rate(delivered)} note={`${count(stats.eventsDelivered)} in all`} />
       <Figure
         name="Latency, p99"
         value={latency === undefined ? "–" : `${latency.isBound ? "≤" : ">"} ${micros(latency.micros)}`}
