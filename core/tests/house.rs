@@ -184,7 +184,9 @@ fn members() -> Vec<String> {
 
 /// The scripts, which have no endings.
 fn scripts() -> Vec<Source> {
-    let mut found = sources(&[""]);
-    found.retain(|source| source.path.starts_with("scripts/"));
-    found
+    let folder = root().join("scripts").read_dir().expect("the scripts can be listed");
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = folder.map(|entry| name(entry.expect("an entry can be read"))).collect();
+    names.sort();
+    names.iter().map(|name| source(&format!("scripts/{name}"))).collect()
 }
