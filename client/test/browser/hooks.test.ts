@@ -26,8 +26,8 @@ async function serve(settings: Settings = {}) {
   onTestFinished(() => server.kill());
 }
 
-async function open(site: Site, kind: "page" | "tab" = "page"): Promise<Page> {
-  const page = await chromium[kind](site.url);
+async function open(site: Site, kind: "page" | "tab" = "page", hash = ""): Promise<Page> {
+  const page = await chromium[kind](`${site.url}${hash}`);
   onTestFinished(() => page.close());
   return page;
 }
@@ -191,6 +191,25 @@ describe.each([
     await server.publish(numbered(1));
 
     await shows(page, "open, 1 events, 1 different");
+  });
+
+  test("tabs that share a connection have every event once, also when the one that came first has gone", async () => {
+    await serve();
+    const signed = token();
+    const tabs = [await open(site, "tab", "#shared"), await open(site, "tab", "#shared")];
+    for (const tab of tabs) {
+      await signIn(tab, signed);
+      await shows(tab, "open, 0 events, 0 different");
+    }
+    expect(await (await server.fetch("/v1/stats")).json()).toMatchObject({ totalConnections: 1 });
+
+    await server.publish(numbered(1));
+    for (const tab of tabs) await shows(tab, "open, 1 events, 1 different");
+    await tabs[0]?.close();
+    await server.publish(numbered(2));
+    await shows(tabs[1] as Page, "open, 2 events, 2 different");
+
+    expect(await received(tabs[1] as Page)).toEqual(["c1", "c2"]);
   });
 
   test("a hidden page goes on, and a page that is shown again has everything once", async () => {

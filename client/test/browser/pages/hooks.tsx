@@ -1,5 +1,5 @@
 /**
- * A page of the hooks for a test, which drives it by `app`: it shows the connection's status and the number of events
+ * A page of the hooks for a test, which drives it by `app` (and `#shared`): it shows the connection's status and the number of events
  * in its list, and writes down what comes.
  */
 
@@ -56,7 +56,7 @@ function Page() {
   change = (part) => flushSync(() => setPage((before) => ({ ...before, ...part })));
   if (page.credentials === undefined) return <p>signed out</p>;
   return (
-    <TidingsProvider onGap={(gap) => gaps.push(gap)}>
+    <TidingsProvider shared={location.hash === "#shared"} onGap={(gap) => gaps.push(gap)}>
       {page.mounted ? <Feed {...page.credentials} /> : <p>unmounted</p>}
     </TidingsProvider>
   );
