@@ -1,15 +1,12 @@
 /** The live page for everyone: by keyboard, on a phone, in the dark, for a screen reader; and what it may ask for. */
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Chromium } from "../support/browser.ts";
 import { isOpen, openPage, part, rows, showsRows, WITH_PAGE } from "../support/live-page.ts";
 import { numbered, Server } from "../support/server.ts";
+import { violations } from "../support/violations.ts";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const DESK = { width: 1_440, height: 1_000 };
 const PHONE = { width: 390, height: 844 };
 
@@ -25,22 +22,6 @@ afterAll(async () => {
   await chromium[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();
 });
-
-/** What the rules of WCAG 2.2 AA find wrong with the page as it stands. */
-async function violations(page: Page): Promise<string[]> {
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate<AxeResults, string[]>(
-    (tags) =>
-      (globalThis as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run({
-        runOnly: tags,
-      }),
-    tags,
-  );
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`),
-  );
-}
 
 /** Opens everything that opens. */
 async function unfold(page: Page): Promise<void> {
