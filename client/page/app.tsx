@@ -1,6 +1,6 @@
 /** The page as a whole: one connection, one look at the server's numbers a second, and what shows them. */
 
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { TidingsProvider, useConnectionStatus } from "../src/react/index.ts";
 import type { Api } from "./api.ts";
 import { Refusal } from "./api.ts";
@@ -19,8 +19,8 @@ import { SignIn } from "./sign-in.tsx";
 
 /** How often the server's numbers are looked at, in ms. */
 const STATS_EVERY = 1_000;
-/** How often a schema that could not be read is asked for again, in ms. One that is there does not change. */
-const SCHEMA_EVERY = 60_000;
+/** How often a schema that could not be read is asked for again, in ms. One that was read is kept. */
+const SCHEMA_EVERY = 5_000;
 
 export function App({ session, api }: { readonly session: Session; readonly api: Api }) {
   return (
@@ -35,11 +35,10 @@ function Page({ session, api }: { readonly session: Session; readonly api: Api }
   const { status } = useConnectionStatus();
   const isIn = status !== "unauthorized" && status !== "closed" && standing.token !== null;
   const { samples, why } = useSamples(api, isIn ? standing : null);
-  const schema = usePolled(isIn ? api.schema : null, SCHEMA_EVERY);
-  const [forms, setForms] = useState<ReturnType<typeof formsOf>>([]);
-  useEffect(() => {
-    if (schema.value !== undefined) setForms(formsOf(schema.value));
-  }, [schema.value]);
+  const [hasSchema, setHasSchema] = useState(false);
+  const schema = usePolled(isIn && !hasSchema ? api.schema : null, SCHEMA_EVERY).value;
+  const forms = useMemo(() => (schema === undefined ? [] : formsOf(schema)), [schema]);
+  useEffect(() => setHasSchema(schema !== undefined), [schema]);
 
   const hasNumbers = samples.last !== undefined;
   const hasFeed = isIn || 0 < forms.length;
@@ -68,7 +67,7 @@ function Page({ session, api }: { readonly session: Session; readonly api: Api }
         )}
         {samples.last !== undefined && (
           <>
-            <Connections api={api} own={standing.connection} />
+            <Connections api={api} own={standing.connection} isIn={isIn} />
             <Endings stats={samples.last} />
           </>
         )}

@@ -15,9 +15,10 @@ interface ConnectionsProps {
   readonly api: Api;
   /** This page's own connection. */
   readonly own: string | null;
+  readonly isIn: boolean;
 }
 
-export function Connections({ api, own }: ConnectionsProps) {
+export function Connections({ api, own, isIn }: ConnectionsProps) {
   const [user, setUser] = useState("");
   const [slowOnly, setSlowOnly] = useState(false);
   /** The last connection of each page before this one. */
@@ -37,7 +38,7 @@ export function Connections({ api, own }: ConnectionsProps) {
     },
     [api, user, slowOnly, after],
   );
-  const { value, error, refresh } = usePolled(load, LIST_EVERY);
+  const { value, error, refresh } = usePolled(isIn ? load : null, LIST_EVERY);
   const rows = value?.connections ?? [];
   const next = value?.next;
   const disconnected = (closed: number) => {

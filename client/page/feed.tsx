@@ -159,7 +159,7 @@ function List({ list, isConnected }: { readonly list: FeedList; readonly isConne
           Clear
         </button>
       </div>
-      <p className="quiet held" role="status">
+      <p className="quiet held">
         {feed.still !== null &&
           (paused || 0 < feed.held) &&
           `${STILL[feed.still]} ${count(feed.held)} more have come.`}

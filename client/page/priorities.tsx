@@ -8,7 +8,7 @@ import { useCallback, useId, useState, useSyncExternalStore } from "react";
 import { useConnectionStatus } from "../src/react/index.ts";
 import type { Api, ConnectionRow, Lag } from "./api.ts";
 import { burst } from "./examples.ts";
-import type { FeedList, Row } from "./feed-list.ts";
+import type { FeedList } from "./feed-list.ts";
 import { count, counted } from "./format.ts";
 import { usePolled } from "./hooks.ts";
 import { LANES } from "./lanes.ts";
@@ -66,6 +66,7 @@ function Trial({ api, forms, list }: Pick<PrioritiesProps, "api" | "forms" | "li
   const [offset, setOffset] = useState<number | null>(null);
   const { rows } = useSyncExternalStore(list.subscribe, list.get);
   const arrived = rows.find((row) => "delivery" in row && row.delivery.offset === offset);
+  const overtook = arrived !== undefined && "overtook" in arrived ? arrived.overtook : 0;
   const publish = async (of: (form: EventForm) => boolean, times: number) => {
     setOffset(null);
     try {
@@ -85,17 +86,14 @@ function Trial({ api, forms, list }: Pick<PrioritiesProps, "api" | "forms" | "li
       <button type="button" disabled={disabled} onClick={() => publish(isCritical, 1)}>
         Publish a critical one
       </button>
-      <p className="quiet" role="status">
-        {offset === null ? said : trial(offset, arrived)}
+      <p className="quiet">
+        <span role="status">
+          {offset === null ? said : `#${offset} ${arrived === undefined ? "is published" : "has arrived"}.`}
+        </span>{" "}
+        {0 < overtook && `It has overtaken ${counted(overtook, "event")} that came after it so far.`}
       </p>
     </div>
   );
-}
-
-function trial(offset: number, arrived: Row | undefined): string {
-  if (arrived === undefined || !("overtook" in arrived)) return `#${offset} is published.`;
-  if (arrived.overtook === 0) return `#${offset} has arrived.`;
-  return `#${offset} has arrived, and has overtaken ${counted(arrived.overtook, "event")} that came after it so far.`;
 }
 
 function isOrdinary({ priority }: EventForm): boolean {

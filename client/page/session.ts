@@ -26,20 +26,27 @@ export class Session {
 
   constructor(token: string | null) {
     this.#standing = { token, connection: null, pace: null };
-    const paced = (url: string) =>
-      this.#standing.pace === null ? url : `${url}?pace=${this.#standing.pace}`;
-    const named = (connection: string | null) => this.#become({ connection });
+    const session = this;
 
     /** A socket that asks for the pace, and hears what the server calls it. */
     class PageSocket extends WebSocket {
       constructor(url: string, protocols: string[]) {
-        super(paced(url), protocols);
-        this.addEventListener("message", ({ data }) => named(nameIn(data)), { once: true });
-        this.addEventListener("close", () => named(null));
+        super(session.#paced(url), protocols);
+        let name: string | null = null;
+        const named = ({ data }: MessageEvent) => {
+          name = nameIn(data);
+          session.#become({ connection: name });
+        };
+        this.addEventListener("message", named, { once: true });
+        // The one before may close after the next has its name.
+        this.addEventListener("close", () => {
+          if (session.#standing.connection === name) session.#become({ connection: null });
+        });
       }
     }
 
-    this.client = createClient({ webSocket: PageSocket, ...(token !== null && { token }) });
+    const url = new URL(".", document.baseURI);
+    this.client = createClient({ url, webSocket: PageSocket, ...(token !== null && { token }) });
     this.client.on("state", (state) => {
       if (state === "unauthorized") forget();
     });
@@ -54,6 +61,7 @@ export class Session {
 
   /** Goes on as whoever the token names. */
   connect(token: string): void {
+    forget();
     this.#become({ token });
     this.client.stop();
     this.client.setToken(token);
@@ -75,6 +83,11 @@ export class Session {
   setPace(pace: number | null): void {
     this.#become({ pace });
     if (this.client.state !== "closed" && this.client.state !== "unauthorized") this.reconnect();
+  }
+
+  #paced(url: string): string {
+    const { pace } = this.#standing;
+    return pace === null ? url : `${url}?pace=${pace}`;
   }
 
   #become(change: Partial<Standing>): void {

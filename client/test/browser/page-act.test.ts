@@ -154,7 +154,7 @@ test("read slowly, a critical event overtakes all that waits at the server, and 
   await expect.poll(() => waiting.textContent()).toMatch(/normal\d+ waiting, \d+ of them in history/);
   await expect.poll(() => figure(page, "Slow consumers")).toBe("1");
   await feed.getByRole("button", { name: "Publish a critical one" }).click();
-  await feed.getByText(/#801 has arrived, and has overtaken \d+ events? that came after it/).waitFor();
+  await feed.getByText(/#801 has arrived. It has overtaken \d+ events? that came after it/).waitFor();
 
   // It has come while hundreds that were published before it wait.
   const left = await waiting.getByRole("listitem").allTextContents();
