@@ -230,7 +230,10 @@ test("one connection, all of a user, or a user's tokens are ended, once that is 
   await list.getByRole("button", { name: "Find" }).click();
   await expect.poll(() => list.getByRole("row", { name: /^cid/ }).count()).toBe(3);
   const dialog = live.page.getByRole("dialog", { name: "Disconnect cid?" });
-  const ask = () => list.getByRole("button", { name: "Disconnect cid" }).first().click();
+  const ask = async () => {
+    await list.getByRole("button", { name: "Disconnect cid" }).first().click();
+    await dialog.waitFor();
+  };
   const confirm = () => dialog.getByRole("button", { name: "Disconnect", exact: true }).click();
 
   await ask();
