@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidings_core::Instant;
+
 use super::hub::{HubModel, TICK};
 use super::link::{Link, Phase};
 use super::session::{Context, Session};
@@ -14,9 +16,17 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl Link {
     /// What a session is owed its hub has to say, or nobody would ask for it.
-    pub(super) fn check_reported(&self, truth: &Truth, hub: &HubModel) -> Result<(), Violation> {
+    pub(super) fn check_reported(
+        &self,
+        now: Instant,
+        truth: &Truth,
+        hub: &HubModel,
+    ) -> Result<(), Violation> {
         let open = |session: &&Session| session.closed.is_none() && !session.opaque;
         let Some(session) = self.session().filter(open).filter(|_| !self.wants) else { return Ok(()) };
+        if session.pace.is_some_and(|pace| pace.holds(now, hub.tolerance())) {
+            return Ok(());
+        }
         let Some((lane, offset)) = session.is_owed(truth, hub) else { return Ok(()) };
         let text = format!("{offset} of lane {lane} is owed, and its hub has nothing to say");
         Err(Violation::new(Invariant::Complete, text))

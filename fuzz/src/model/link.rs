@@ -11,6 +11,7 @@ use super::decode::{self, Frame, Input, Unit};
 use super::exchange::Exchange;
 use super::hub::HubModel;
 use super::ledger::Ledger;
+use super::pace::Pace;
 use super::replies::check_expiry;
 use super::session::{Context, Request, Session, Told, number, offsets};
 use super::tokens::Tokens;
@@ -270,12 +271,14 @@ impl Link {
         hub.counts.bytes_sent += bytes.len() as u64;
         // The parts of a Close frame are no sign of life: what it says was decided before.
         let behind = !self.idle && self.wrote < at.now.instant && self.told.rest().first() != Some(&0x88);
-        self.held = self.blocked || !self.idle;
-        if self.held
-            && let Some(session) = self.session_mut()
-        {
-            session.beat = None;
+        let held = self.blocked || !self.idle;
+        if let Some(session) = self.session_mut() {
+            session.beat = session.beat.filter(|_| !held);
+            if let Some(pace) = &mut session.pace {
+                pace.went(at.now.instant, bytes.len());
+            }
         }
+        self.held = held;
         self.idle = false;
         let goes_on = !self.told.rest().is_empty();
         self.told.push(bytes, at.step);
@@ -447,7 +450,10 @@ fn ask(cx: &mut Hearing<'_>, head: String) -> Phase {
     if let Some(pass) = &pass {
         hub.enter(&pass.user, at.now.instant);
     }
-    Phase::Asked(Box::new(Session::new(stream, pass, at.now.instant)), head)
+    let mut session = Session::new(stream, pass, at.now.instant);
+    let pace = decode::parameter(&head, "pace").and_then(|pace| pace.parse().ok());
+    session.pace = pace.map(|pace| Pace::new(pace, at.now.instant));
+    Phase::Asked(Box::new(session), head)
 }
 
 /// A session that is not closed yet is over.

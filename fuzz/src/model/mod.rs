@@ -14,6 +14,7 @@ mod ledger;
 mod link;
 pub(crate) mod matching;
 mod memory;
+mod pace;
 mod prompt;
 mod replies;
 mod session;
@@ -248,7 +249,8 @@ impl Model {
         let mut result = memory::check_hub(&hub.config, machine.held());
         for id in &hub.links {
             if let Some(link) = self.links.get_mut(id) {
-                let checked = link.check_deadlines(at, hub).and(link.check_reported(&self.truth, hub));
+                let checked =
+                    link.check_deadlines(at, hub).and(link.check_reported(now.instant, &self.truth, hub));
                 result = result.and(checked.map_err(|violation| violation.of(*id)));
             }
         }
@@ -458,6 +460,16 @@ impl Model {
     }
 
     // The end
+
+    /// A connection that is still to be told of something, and keeps to its pace.
+    pub(crate) fn paced(&self) -> Option<LinkId> {
+        let waits = |link: &Link| {
+            let (session, hub) = link.session().zip(self.hubs.get(&link.hub))?;
+            session.pace.filter(|_| session.closed.is_none())?;
+            session.is_owed(&self.truth, hub)
+        };
+        self.links.iter().find(|(_, link)| waits(link).is_some()).map(|(id, _)| *id)
+    }
 
     /// The faults have stopped long ago: everyone who is connected must have everything.
     pub fn settled(&mut self) {

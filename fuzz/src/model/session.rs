@@ -16,6 +16,7 @@ use tidings_core::{Instant, PerLane};
 use super::hub::HubModel;
 use super::ledger::{self, Ledger};
 use super::matching::{Definition, Grants};
+use super::pace::Pace;
 use super::tokens::Pass;
 use super::truth::{Event, Truth};
 use super::{Invariant, Moment, Violation};
@@ -165,6 +166,8 @@ pub(super) struct Session {
     /// Of a stream: the id that it was resumed from, while gaps of that resume may still come.
     pub(super) last_id: Option<String>,
     pub(super) lanes: PerLane<Lane>,
+    /// How fast it wants its events.
+    pub(super) pace: Option<Pace>,
     /// Its tokens, in the order in which they were in force.
     reigns: Vec<Reign>,
 }
@@ -195,6 +198,7 @@ impl Session {
             epoch_gaps: 0,
             last_id: None,
             lanes: PerLane::default(),
+            pace: None,
             reigns: Vec::new(),
         }
     }
@@ -363,6 +367,10 @@ impl Session {
             return broken(Invariant::Permitted, "matches no subscription");
         }
         self.check_prompt(cx, begun, lane, message.len)?;
+        // Blocks of a stream are paced where they are encoded, ahead of the socket.
+        if let Some(pace) = self.pace.as_mut().filter(|_| !self.stream) {
+            pace.event(cx.at, begun, message.len)?;
+        }
         self.pass_over(cx, lane, offset - 1, "an event behind it")?;
         self.lanes[lane].owed.remove(&offset);
         self.lanes[lane].position = offset;

@@ -276,6 +276,10 @@ impl App {
             1 => protocols.push(&protocol),
             _ => headers.push(("Authorization", bearer.as_str())),
         }
+        if let Some(pace) = scene.pace(self.actor) {
+            target += if target.contains('?') { "&" } else { "?" };
+            target += &pace;
+        }
         let request =
             HandshakeRequest { host: "sim", target: &target, key, protocols: &protocols, headers: &headers };
         let (websocket, bytes) = WebSocket::open(&request);

@@ -26,6 +26,8 @@ pub enum Stream {
     Log = 6,
     /// The seed of a machine.
     Machine = 7,
+    /// How fast a reader wants its events.
+    Pace = 8,
 }
 
 /// A stream of choices.

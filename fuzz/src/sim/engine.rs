@@ -234,6 +234,9 @@ impl Engine<'_> {
         if let Some(host) = self.scene.hosts.iter().find(|host| !level(host)) {
             return Some(format!("host {} has not heard of all that is in the log", host.index));
         }
+        if let Some(link) = self.scene.model.paced() {
+            return Some(format!("link {} keeps to its pace", link.0));
+        }
         self.actors.iter().find_map(|actor| {
             let stuck =
                 |link| (!self.scene.links[link as usize].is_still()).then(|| format!("link {link} is busy"));

@@ -74,7 +74,10 @@ impl Reader {
     }
 
     fn connect(&mut self, scene: &mut Scene<'_>) {
-        let Some(query) = self.query.clone() else { return };
+        let Some(mut query) = self.query.clone() else { return };
+        if let Some(pace) = scene.pace(self.actor) {
+            query += &format!("&{pace}");
+        }
         self.again_at = None;
         let short = scene.strikes(&mut self.draw, Fault::TokenShort);
         let lasts = if short { self.draw.range(1, 60) } else { 36_000 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidings_core::{Instant, Now};
 
-use super::draw::Draw;
+use super::draw::{Draw, Stream};
 use super::host::Host;
 use super::log::Store;
 use super::network::{Link, Word};
@@ -16,6 +16,10 @@ use super::scenario::{Fault, Settings};
 use super::tokens::Tokens;
 use super::trace::Trace;
 use crate::model::{Invariant, LinkId, Model, Violation};
+
+/// Bytes of events a second that are asked for: what is owed when the faults stop must come within the time that is
+/// given to that.
+const PACES: (u64, u64) = (1 << 10, 1 << 20);
 
 /// A run while it goes on, without its actors.
 #[derive(Debug)]
@@ -133,6 +137,14 @@ impl<'s> Scene<'s> {
     /// The number of a key that hubs trust.
     pub(crate) fn signing_key(&self) -> u8 {
         u8::from(self.hosts.first().is_some_and(|host| host.keys & 1 == 0))
+    }
+
+    /// The query by which an actor asks for its pace: in some runs some do, each for its own.
+    pub(crate) fn pace(&self, actor: u16) -> Option<String> {
+        let draw = |number| Draw::new(self.seed, Stream::Pace, number);
+        let mut own = draw(u64::from(actor));
+        let asks = draw(u64::MAX).chance(100) && own.chance(500);
+        asks.then(|| format!("pace={}", own.scaled(PACES.0, PACES.1)))
     }
 
     /// The host that a new connection goes to: one that is ready, where one is.
