@@ -13,12 +13,15 @@ type Flat<E, Key extends PropertyKey> =
     : never;
 
 /**
- * An event whose data's fields can be read at the top too, as in `event.message`; where the envelope has a field of
- * the same name, as `type`, the envelope's wins, and `event.data.type` is the data's. A field that only some of the
+ * An event whose data's fields can be read at the top too, as in `event.message`; a name that is one of the
+ * envelope's, as `type`, is the envelope's, and `event.data.type` is the data's. A field that only some of the
  * possible types have is `undefined` in the others.
  */
 export type HookEvent<E = TidingsEvent> = Flat<E, KeysOf<DataOf<E>>>;
 
+/** The names of the envelope that an event may go without. They are the envelope's all the same. */
+const ABSENT = { subject: undefined, datacontenttype: undefined };
+
 export function hookEvent<E extends CloudEvent<string, unknown>>(event: E): HookEvent<E> {
-  return { ...(event.data as object), ...event } as unknown as HookEvent<E>;
+  return { ...(event.data as object), ...ABSENT, ...event } as unknown as HookEvent<E>;
 }

@@ -43,11 +43,13 @@ test("events are there newest first, as many as the limit says", () => {
 test("the fields of an event's data are readable at the top, where the envelope has none of that name", () => {
   const { result } = renderHook(() => useContentEvents(), { wrapper: withClient(client) });
 
-  client.deliver(content("a", { type: "blog" }));
+  client.deliver(content("a", { type: "blog", subject: "Hello" }));
   frame();
 
   const [first] = result.current.events;
   expect(first).toMatchObject({ title: "a", type: "content.updated", data: { title: "a", type: "blog" } });
+  // This event's envelope has no subject, and the name is the envelope's.
+  expect(first?.subject).toBeUndefined();
 });
 
 test("a hook asks for its category, or for the types that it names", () => {
