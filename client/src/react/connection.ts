@@ -34,6 +34,7 @@ export class Connection {
   readonly #owned: boolean;
   readonly #holds = new Map<Attachment, Hold>();
   readonly #listeners = new Set<() => void>();
+  readonly #renewals = new Set<() => void>();
   #client: TidingsClient | null = null;
   /** Why there can be no client. */
   #fault: TidingsError | null = null;
@@ -61,11 +62,18 @@ export class Connection {
     };
   };
 
-  /** Takes the newest credentials: a token goes to the client in place, and nothing is begun anew. */
+  /** Calls `renew` with every new token: it may allow what the one before did not. */
+  onToken(renew: () => void): () => void {
+    this.#renewals.add(renew);
+    return () => this.#renewals.delete(renew);
+  }
+
+  /** Takes the newest credentials: a token goes to the client in place, and nothing that goes on is begun anew. */
   authorize({ token, getToken }: Credentials): void {
     if (token !== undefined && token !== this.#token) {
       this.#token = token;
       this.#client?.setToken(token);
+      if (token !== null) for (const renew of this.#renewals) renew();
     }
     if (getToken === undefined) return;
     const isNew = this.#getToken === undefined || (token === undefined && this.#token === null);
@@ -126,24 +134,11 @@ export class Connection {
   }
 
   readonly #follow: Attachment = (client) => {
-    const unfollow = [
-      client.on("state", this.#tell),
-      client.on("error", (error) => {
-        if (error.code === "invalid_token") this.#signInAnew(client);
-        this.#tell();
-      }),
-    ];
+    const unfollow = [client.on("state", this.#tell), client.on("error", this.#tell)];
     return () => {
       for (const end of unfollow) end();
     };
   };
-
-  /** The connection cannot take the token in place, as that of another user: then it is not to go on as the first. */
-  #signInAnew(client: TidingsClient): void {
-    if (typeof this.#token !== "string") return;
-    client.setToken(null);
-    client.setToken(this.#token);
-  }
 
   readonly #tell = (): void => {
     for (const listener of this.#listeners) listener();

@@ -6,7 +6,7 @@
 
 import type { TidingsClient } from "../client/api.ts";
 import type { TidingsError } from "../errors.ts";
-import type { Delivery, EventOf, EventPattern } from "../types.ts";
+import type { Delivery, EventOf, EventPattern, Lane } from "../types.ts";
 import type { Connection } from "./connection.ts";
 import type { Request } from "./form.ts";
 import { nextFrame } from "./frames.ts";
@@ -41,6 +41,10 @@ export class EventList<P extends EventPattern> {
   #feed: EventFeed<P> = EMPTY;
   /** What has come since the last frame, oldest first; at most twice what a frame can show. */
   #arrived: HookEvent<EventOf<P>>[] = [];
+  /** The offset of what came last in each lane. */
+  #reached: Partial<Record<Lane, number>> = {};
+  /** The log's epoch when the subscription ended last. */
+  #epoch: string | undefined;
 
   constructor(connection: Connection, wanted: Wanted<P>, settings: FeedSettings<P>) {
     this.#connection = connection;
@@ -74,17 +78,43 @@ export class EventList<P extends EventPattern> {
 
   readonly #attach = (client: TidingsClient): (() => void) => {
     const { patterns, filter, recent } = this.#wanted;
-    const subscription = client.subscribe(patterns, this.#take, {
-      ...(filter !== undefined && { filter }),
-      ...(recent !== undefined && { recent }),
-      onBegin: () => this.#fail(null),
-      onError: (error) => this.#fail(error),
+    const ended = () => {
+      this.#epoch = client.position?.epoch;
+    };
+    const begin = () =>
+      client.subscribe(patterns, this.#take, {
+        ...(filter !== undefined && { filter }),
+        ...(recent !== undefined && { recent }),
+        onBegin: () => this.#begun(client.position?.epoch),
+        onError: (error) => {
+          ended();
+          this.#fail(error);
+        },
+      });
+    let subscription = begin();
+    const unfollow = this.#connection.onToken(() => {
+      if (this.#feed.error === null) return;
+      this.#fail(null);
+      subscription = begin();
     });
-    return () => subscription.unsubscribe();
+    return () => {
+      ended();
+      unfollow();
+      subscription.unsubscribe();
+    };
   };
 
+  /** In a log that has begun anew, offsets say nothing about what came before. */
+  #begun(epoch: string | undefined): void {
+    if (epoch !== this.#epoch) this.#reached = {};
+    this.#fail(null);
+  }
+
   readonly #take = (event: EventOf<P>, delivery: Delivery<EventOf<P>>): void => {
-    if (delivery.recent && this.#has(event)) return;
+    const { lane, offset, recent } = delivery;
+    // What a component that is shown again asks for once more, it may have had.
+    if (recent && offset <= (this.#reached[lane] ?? -1)) return;
+    this.#reached[lane] = offset;
     const flat = hookEvent(event);
     this.#arrived.push(flat);
     const shown = Math.max(1, this.#settings.limit);
@@ -100,11 +130,6 @@ export class EventList<P extends EventPattern> {
     this.#arrived = [];
     this.#show({ ...this.#feed, events, lastEvent });
   };
-
-  #has({ id, source }: EventOf<P>): boolean {
-    const same = (event: HookEvent<EventOf<P>>) => event.id === id && event.source === source;
-    return this.#arrived.some(same) || this.#feed.events.some(same);
-  }
 
   #fail(error: TidingsError | null): void {
     if (error !== this.#feed.error) this.#show({ ...this.#feed, error });

@@ -7,7 +7,7 @@
 import type { Subscription, TidingsClient } from "../client/api.ts";
 import type { TidingsError } from "../errors.ts";
 import type { Delivery, EventPattern, Filter, TidingsEvent } from "../types.ts";
-import type { Connection } from "./connection.ts";
+import type { Attachment, Connection } from "./connection.ts";
 import { patternsOf, type Request } from "./form.ts";
 import { nextFrame } from "./frames.ts";
 import { type HookEvent, hookEvent } from "./hook-event.ts";
@@ -42,13 +42,17 @@ export class Messages {
     this.#watched = true;
   }
 
-  /** Listens on `connection`, and connects. */
-  listen(connection: Connection, listener: () => void): () => void {
-    this.#listeners.add(listener);
-    const release = connection.hold(this.#attach);
-    return () => {
-      this.#listeners.delete(listener);
-      release();
+  /** What listens on `connection`, and connects. */
+  on(connection: Connection): (listener: () => void) => () => void {
+    // Its own for each time: what an address keeps of a component that has gone to another is not what comes back.
+    const attach: Attachment = (client) => this.#attach(client, connection);
+    return (listener) => {
+      this.#listeners.add(listener);
+      const release = connection.hold(attach);
+      return () => {
+        this.#listeners.delete(listener);
+        release();
+      };
     };
   }
 
@@ -85,15 +89,29 @@ export class Messages {
     return id;
   }
 
-  readonly #attach = (client: TidingsClient): (() => void) => {
+  #attach(client: TidingsClient, connection: Connection): () => void {
     this.#detach();
-    this.#attached = { client, subscriptions: new Map() };
+    const attached = { client, subscriptions: new Map<string, Subscription>() };
+    this.#attached = attached;
     for (const [id, request] of this.#requests) this.#begin(id, request);
     client.start();
+    const unfollow = connection.onToken(() => {
+      if (this.#attached === attached) this.#beginAgain();
+    });
     return () => {
-      if (this.#attached?.client === client) this.#detach();
+      unfollow();
+      if (this.#attached === attached) this.#detach();
     };
-  };
+  }
+
+  /** What was refused with the token before may be allowed with this one. */
+  #beginAgain(): void {
+    for (const id of [...this.#errors.keys()]) {
+      this.#settle(id);
+      const request = this.#requests.get(id);
+      if (request !== undefined) this.#begin(id, request);
+    }
+  }
 
   #detach(): void {
     for (const subscription of this.#attached?.subscriptions.values() ?? []) subscription.unsubscribe();

@@ -1,6 +1,6 @@
 /** The connection as one component drives it: subscriptions that it declares or makes by hand, and the last message. */
 
-import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Delivery, EventPattern, Filter } from "../types.ts";
 import { useCommitEffect, useKept } from "./effects.ts";
 import { formOf, patternsOf, type Request } from "./form.ts";
@@ -46,10 +46,7 @@ export function useWebSocket<const P extends EventPattern>(
   const declared = useKept(() => requests, [...requests.keys()].sort().join());
   useEffect(() => messages.declare(declared), [messages, declared]);
 
-  const listen = useCallback(
-    (listener: () => void) => messages.listen(connection, listener),
-    [messages, connection],
-  );
+  const listen = useMemo(() => messages.on(connection), [messages, connection]);
   const lastMessage = useSyncExternalStore(listen, messages.getMessage, () => null);
   const refused = useSyncExternalStore(listen, messages.getError, () => null);
   return {

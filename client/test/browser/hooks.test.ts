@@ -193,6 +193,23 @@ describe.each([
     await shows(page, "open, 1 events, 1 different");
   });
 
+  test.each(["u1", "u2"])(
+    "what a token does not allow is there with the next that does, of %s",
+    async (sub) => {
+      await serve();
+      const stats = async () => await (await server.fetch("/v1/stats")).json();
+      const page = await open(site);
+      await signIn(page, token({ sub: "u1", tidings: { subscribe: ["user.*"] } }));
+      await expect.poll(stats).toMatchObject({ errors: { forbidden: 1 } });
+
+      await signIn(page, token({ sub }));
+      await expect.poll(stats).toMatchObject({ activeSubscriptions: 1 });
+      await server.publish(numbered(1));
+
+      await shows(page, "open, 1 events, 1 different");
+    },
+  );
+
   test("tabs that share a connection have every event once, also when the one that came first has gone", async () => {
     await serve();
     const signed = token();

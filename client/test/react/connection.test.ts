@@ -101,17 +101,6 @@ test("a token that changes goes to the client in place; one that nobody gives an
   expect(clients.map(({ calls }) => calls)).toEqual([["setToken t2", "setToken null"]]);
 });
 
-test("a token that the connection cannot take, as of another user, makes it sign in anew", () => {
-  const connection = new Connections(create).at(undefined);
-  connection.authorize({ token: "t1" });
-  connection.subscribe(() => {});
-  connection.authorize({ token: "t2" });
-
-  clients[0]?.become("open", new TidingsError("invalid_token", "It is of another user."));
-
-  expect(clients[0]?.calls).toEqual(["setToken t2", "setToken null", "setToken t2"]);
-});
-
 test("of several getToken the newest is asked, and none while nobody is signed in", async () => {
   const connection = new Connections(create).at(undefined);
   connection.authorize({ getToken: () => "old" });

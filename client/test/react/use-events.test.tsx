@@ -2,9 +2,10 @@
 
 import { act, render, renderHook } from "@testing-library/react";
 import { StrictMode, version } from "react";
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { TidingsError } from "../../src/errors.ts";
-import { LINGER_MS } from "../../src/react/connection.ts";
+import { Connections, LINGER_MS } from "../../src/react/connection.ts";
+import { EventList } from "../../src/react/event-list.ts";
 import { useAnalyticsEvents, useContentEvents, useEvents, useSystemEvents } from "../../src/react/index.ts";
 import { event, FakeClient } from "../support/fake-client.ts";
 import { frame, withClient } from "./support.tsx";
@@ -233,17 +234,65 @@ test("an unmounted component's subscription ends, and what comes until then is n
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("events from before the subscription come first, and none of them twice", () => {
-  const { result } = renderHook(() => useContentEvents({ recent: 10 }), { wrapper: withClient(client) });
-  const [a, b, c] = ["a", "b", "c"].map((title) => content(title));
+describe("a component that was out of sight for longer, and asks for events from before again,", () => {
+  const onEvent = vi.fn();
+  /** Ends the component's effects, or begins them again, as `Activity` does. */
+  let show: (shown: boolean) => void;
+  let titlesNow: () => unknown[];
+  let clear: () => void;
+  const from = (first: number, titles: string[], recent: boolean) => {
+    for (const [at, title] of titles.entries())
+      client.deliver(content(title), { offset: first + at, recent });
+    frame();
+  };
+  const begin = (epoch: string) => {
+    client.position = { epoch, lanes: { critical: 0, high: 0, normal: 0, low: 0 } };
+    for (const { options } of client.subscriptions.values())
+      options.onBegin?.({ offset: 1, truncated: false });
+  };
+  beforeEach(() => {
+    onEvent.mockClear();
+    const connection = new Connections(() => client, {}, client).at(undefined);
+    const wanted = { patterns: ["content.*"] as const, filter: undefined, recent: 4 };
+    const list = new EventList(connection, wanted, { limit: 2, onEvent });
+    let hide = () => {};
+    show = (shown) => {
+      hide();
+      hide = shown ? list.subscribe(() => {}) : () => {};
+      vi.advanceTimersByTime(LINGER_MS);
+    };
+    titlesNow = () => titles(list.getSnapshot().events);
+    clear = list.clear;
+    show(true);
+    begin("1");
+    from(1, ["a", "b", "c"], true);
+    from(4, ["d"], false);
+    show(false);
+    show(true);
+  });
 
-  client.deliver(a!, { recent: true });
-  client.deliver(b!, { recent: true });
-  frame();
-  for (const known of [a, b, c]) client.deliver(known!, { recent: true });
-  frame();
+  test("has those that are new, in order, and is told of none twice", () => {
+    begin("1");
+    from(2, ["b", "c", "d", "e"], true);
 
-  expect(titles(result.current.events)).toEqual(["c", "b", "a"]);
+    expect(titlesNow()).toEqual(["e", "d"]);
+    expect(onEvent.mock.calls.map(([{ title }]) => title)).toEqual(["a", "b", "c", "d", "e"]);
+  });
+
+  test("does not have again what it has cleared", () => {
+    clear();
+    begin("1");
+    from(1, ["a", "b", "c", "d"], true);
+
+    expect(titlesNow()).toEqual([]);
+  });
+
+  test("has what is in a log that has begun anew", () => {
+    begin("2");
+    from(1, ["x"], true);
+
+    expect(titlesNow()).toEqual(["x", "d"]);
+  });
 });
 
 test("a subscription that the server refuses has its error in the hook, until it begins", () => {
@@ -256,6 +305,23 @@ test("a subscription that the server refuses has its error in the hook, until it
   act(() => subscription?.options.onBegin?.({ offset: 1, truncated: false }));
 
   expect(result.current.error).toBeNull();
+});
+
+test("a subscription that was refused is asked for again with another token, and one that goes on is left alone", () => {
+  const wrapper = withClient(client);
+  const { result, rerender } = renderHook(
+    ({ token }) => [useSystemEvents({ token }), useContentEvents()] as const,
+    { wrapper, initialProps: { token: "t1" } },
+  );
+  const error = new TidingsError("forbidden", "The token does not allow system.*.");
+  act(() => [...client.subscriptions.values()][0]?.options.onError?.(error));
+  client.calls.length = 0;
+
+  rerender({ token: "t2" });
+  rerender({ token: "t3" });
+
+  expect(client.calls).toEqual(["setToken t2", "subscribe system.*", "setToken t3"]);
+  expect(result.current[0].error).toBeNull();
 });
 
 test("a hook knows whether it is connected, and is rendered when that changes only", () => {

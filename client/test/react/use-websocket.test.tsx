@@ -181,6 +181,35 @@ test("another address takes the subscriptions along, and ids stay what they were
   expect(made[1]?.subscriptions.size).toBe(0);
 });
 
+test("an address that is left and taken again at once has the subscriptions, and keeps them", () => {
+  const { rerender } = renderHook(({ url }) => useWebSocket({ url, subscriptions: ["content.*"] }), {
+    initialProps: { url: "/a" },
+  });
+
+  rerender({ url: "/b" });
+  rerender({ url: "/a" });
+  vi.advanceTimersByTime(LINGER_MS);
+
+  expect(made.map(({ subscriptions }) => subscriptions.size)).toEqual([1, 0]);
+  expect(made.map(({ calls }) => calls.at(-1))).not.toContain("unsubscribe content.*");
+});
+
+test("a refused subscription is asked for again with another token, the others are left alone", () => {
+  const { result, rerender } = renderHook(
+    ({ token }) => useWebSocket({ token, subscriptions: ["content.*", "system.*"] }),
+    { wrapper: withClient(client), initialProps: { token: "t1" } },
+  );
+  const [, system] = client.subscriptions.values();
+  act(() => system?.options.onError?.(new TidingsError("forbidden", "Not allowed.")));
+  client.calls.length = 0;
+
+  rerender({ token: "t2" });
+  rerender({ token: "t3" });
+
+  expect(client.calls).toEqual(["setToken t2", "subscribe system.*", "setToken t3"]);
+  expect(result.current.error).toBeNull();
+});
+
 function Page({ token }: { token?: string | null }) {
   useWebSocket({ token });
   return <List />;

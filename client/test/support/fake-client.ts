@@ -12,7 +12,7 @@ import type {
   TidingsClient,
 } from "../../src/client/api.ts";
 import type { TidingsError } from "../../src/errors.ts";
-import type { CloudEvent, Delivery, EventPattern, TidingsEvent } from "../../src/types.ts";
+import type { CloudEvent, Delivery, EventPattern, Position, TidingsEvent } from "../../src/types.ts";
 
 type Listener = (event: TidingsEvent, delivery: Delivery) => void;
 
@@ -26,7 +26,7 @@ export interface FakeSubscription {
 export class FakeClient implements TidingsClient {
   state: ClientState = "idle";
   error: TidingsError | null = null;
-  readonly position = null;
+  position: Position | null = null;
   readonly options: ClientOptions;
   /** Those that have not ended. */
   readonly subscriptions = new Map<string, FakeSubscription>();
