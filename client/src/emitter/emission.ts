@@ -51,6 +51,7 @@ export class Emission {
 
 /** An event as JSON, or what is wrong with it. */
 export function write(event: EmitEvent, source: string | undefined): string | Fault[] {
+  if (typeof event !== "object" || event === null) return [{ path: "$", message: "must be an object" }];
   const { type, data, id, subject, time, priority } = event;
   const written = {
     id: id ?? crypto.randomUUID(),

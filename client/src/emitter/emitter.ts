@@ -4,6 +4,7 @@
  * server knows it.
  */
 
+import { setMaxListeners } from "node:events";
 import process from "node:process";
 import type { PublishedEvent } from "../client/api.ts";
 import { TidingsError } from "../errors.ts";
@@ -150,10 +151,11 @@ export class TidingsEmitter extends TypedEmitter {
     return emission.published;
   }
 
-  /** Whether there is room in the queue for so many bytes, as its policy makes it. */
+  /** Whether there is room in the queue for so many bytes, as its policy makes it. Nothing gives way in vain. */
   #makeRoom(bytes: number): boolean {
+    const gives = this.#settings.overflow === "drop-oldest" && this.#queue.admits(bytes);
     while (!this.#queue.fits(bytes)) {
-      const oldest = this.#settings.overflow === "drop-oldest" ? this.#queue.oldest() : undefined;
+      const oldest = gives ? this.#queue.oldest() : undefined;
       if (oldest === undefined) return false;
       const message = `${oldest.type}: given up for a newer event, since the queue is full`;
       this.#fail(oldest, new TidingsError("overflow", message, { cause: this.#failure }));
@@ -163,6 +165,8 @@ export class TidingsEmitter extends TypedEmitter {
 
   #endWith(emission: Emission, signal: AbortSignal): void {
     const end = () => this.#settle(emission, stopped("its signal ended the wait", signal));
+    // However many events have it, they all leave it again: Node need not warn of a leak.
+    setMaxListeners(0, signal);
     signal.addEventListener("abort", end);
     const forget = () => signal.removeEventListener("abort", end);
     emission.published.then(forget, forget);

@@ -8,6 +8,7 @@ export class Queue {
   readonly #waiting = new Set<Emission>();
   readonly #underWay = new Set<Emission>();
   #bytes = 0;
+  #bytesUnderWay = 0;
 
   constructor(eventsMax: number, bytesMax: number) {
     this.#eventsMax = eventsMax;
@@ -26,6 +27,11 @@ export class Queue {
   /** Whether there is room for an event of so many bytes. */
   fits(bytes: number): boolean {
     return this.size < this.#eventsMax && this.#bytes + bytes <= this.#bytesMax;
+  }
+
+  /** Whether there would be, were it not for those that wait. */
+  admits(bytes: number): boolean {
+    return this.#underWay.size < this.#eventsMax && this.#bytesUnderWay + bytes <= this.#bytesMax;
   }
 
   /** The one that has waited longest. */
@@ -50,6 +56,7 @@ export class Queue {
     for (const emission of batch) {
       this.#waiting.delete(emission);
       this.#underWay.add(emission);
+      this.#bytesUnderWay += emission.bytes;
     }
     return batch;
   }
@@ -60,7 +67,9 @@ export class Queue {
 
   /** Whether it was there. */
   delete(emission: Emission): boolean {
-    const found = this.#underWay.delete(emission) || this.#waiting.delete(emission);
+    const wasUnderWay = this.#underWay.delete(emission);
+    const found = wasUnderWay || this.#waiting.delete(emission);
+    if (wasUnderWay) this.#bytesUnderWay -= emission.bytes;
     if (found) this.#bytes -= emission.bytes;
     return found;
   }

@@ -1,5 +1,6 @@
 /** What waits to be published: how much of it, how it ends, and who is told where nobody waits for it. */
 
+import { getEventListeners } from "node:events";
 import { describe, expect, test, vi } from "vitest";
 import { createEventEmitter } from "../../src/emitter/index.ts";
 import { deleted, emitterOf, outcomeOf, server, underVirtualTime } from "../support/emitter.ts";
@@ -50,6 +51,21 @@ describe("a full queue", () => {
       undefined,
     ]);
     expect(server.batches()).toEqual([["a"], ["d"], ["e"]]);
+  });
+
+  test("drops nothing for an event that has no room all the same", async () => {
+    const emitter = emitterOf({ queueBytes: 1000, overflow: "drop-oldest" });
+    const emit = (id: string, chars: number) =>
+      outcomeOf(emitter.emitContentDeleted({ ...deleted(id), title: "x".repeat(chars) }));
+    const outcomes = [emit("a", 100), emit("larger than the queue", 1000)];
+    server.hold();
+    await vi.advanceTimersByTimeAsync(2);
+    outcomes.push(emit("b", 100), emit("larger than what is under way leaves", 600));
+    server.release();
+    await emitter.flush();
+
+    expect(outcomes.map(({ error }) => error?.code)).toEqual([undefined, "overflow", undefined, "overflow"]);
+    expect(server.batches()).toEqual([["a"], ["b"]]);
   });
 });
 
@@ -153,6 +169,22 @@ describe("an end", () => {
     expect(onError).not.toHaveBeenCalled();
     expect(emitter.pending).toBe(0);
   });
+});
+
+test("a signal that many events have is listened to by all of them without a warning, and by none later", async () => {
+  const warn = vi.spyOn(process, "emitWarning").mockReturnValue();
+  const { signal } = new AbortController();
+  const emitter = emitterOf();
+
+  emitter.emitBatch(
+    Array.from({ length: 20 }, (_, at) => ({ type: "content.deleted", data: deleted(`e${at}`) })),
+    { signal },
+  );
+  expect(getEventListeners(signal, "abort")).toHaveLength(20);
+  await vi.advanceTimersByTimeAsync(2);
+
+  expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  expect(warn).not.toHaveBeenCalled();
 });
 
 describe("what nobody waits for", () => {

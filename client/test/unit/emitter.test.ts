@@ -204,6 +204,13 @@ describe("an event that is not valid", () => {
     expect(onError.mock.calls.map(([, event]) => event)).toEqual(batch);
     expect(server.requests).toHaveLength(0);
   });
+
+  test("may be no event at all", async () => {
+    const outcome = outcomeOf(emitterOf().emitBatch([null as never]));
+    await vi.advanceTimersByTimeAsync(2);
+
+    expect(outcome.error?.details).toEqual([{ index: 0, path: "$", message: "must be an object" }]);
+  });
 });
 
 describe("statistics", () => {
