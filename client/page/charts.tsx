@@ -44,14 +44,17 @@ export function Charts({ samples }: { readonly samples: Samples }) {
           </>
         }
       >
-        <Chart
-          title="Events a second"
-          times={times}
-          lines={lines}
-          colours={group === "lane" ? LANE_COLOURS : TYPE_COLOURS}
-          format={rate}
-        />
-        {lines.length === 0 && <p className="quiet">No event of any type in the last minutes.</p>}
+        {lines.length === 0 ? (
+          <p className="quiet">No event of any type in the last minutes.</p>
+        ) : (
+          <Chart
+            title="Events a second"
+            times={times}
+            lines={lines}
+            colours={group === "lane" ? LANE_COLOURS : TYPE_COLOURS}
+            format={rate}
+          />
+        )}
       </Card>
       <Card title="Open connections">
         <Chart

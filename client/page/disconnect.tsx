@@ -16,6 +16,7 @@ export function DisconnectDialog({ api, row, cancel, disconnected }: DialogProps
   const [revoke, setRevoke] = useState(false);
   const [fault, setFault] = useState<string | null>(null);
   const id = useId();
+  // One that is closed, and not only gone, gives the focus back to what had it.
   useEffect(() => dialog.current?.showModal(), []);
   const submit = async (submitted: SubmitEvent) => {
     submitted.preventDefault();
@@ -55,7 +56,7 @@ export function DisconnectDialog({ api, row, cancel, disconnected }: DialogProps
           {fault}
         </p>
         <div className="bar end">
-          <button type="button" onClick={cancel}>
+          <button type="button" onClick={() => dialog.current?.close()}>
             Cancel
           </button>
           <button type="submit" className="danger">

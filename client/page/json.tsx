@@ -16,19 +16,20 @@ export function Json({ value }: { readonly value: unknown }) {
 
 /** Absent where the browser gives no clipboard, as on pages over plain HTTP from elsewhere. */
 export function CopyButton({ text, what }: { readonly text: string; readonly what: string }) {
-  const [said, setSaid] = useState("");
+  /** What came of the last copy, and of which text it was. */
+  const [said, setSaid] = useState({ word: "", of: text });
   if (navigator.clipboard === undefined) return null;
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
-      setSaid("Copied");
+      setSaid({ word: "Copied", of: text });
     } catch {
-      setSaid("Not allowed");
+      setSaid({ word: "Not allowed", of: text });
     }
   };
   return (
     <button type="button" className="small" onClick={copy}>
-      <span aria-live="polite">{said === "" ? `Copy ${what}` : said}</span>
+      <span aria-live="polite">{said.word === "" || said.of !== text ? `Copy ${what}` : said.word}</span>
     </button>
   );
 }

@@ -128,6 +128,10 @@ test("another example is another, and the same can be published from a shell", a
   const copied = await live.page.evaluate(() => navigator.clipboard.readText());
   expect(copied).toMatch(`curl ${server.url}/v1/events -H "Authorization: Bearer $TIDINGS_TOKEN"`);
   expect(copied).toMatch(after);
+
+  // What is shown from here on is not what was copied.
+  await publish.getByRole("button", { name: "Another example" }).click();
+  await publish.getByRole("button", { name: "Copy as curl" }).waitFor();
 });
 
 test("demo traffic flows until it is stopped", async () => {
@@ -155,12 +159,15 @@ test("read slowly, a critical event overtakes all that waits at the server, and 
   await feed.getByText("800 events are published.").waitFor();
   await expect.poll(() => waiting.textContent()).toMatch(/normal\d+ waiting, \d+ of them in history/);
   await expect.poll(() => figure(page, "Slow consumers")).toBe("1");
+  await part(page, "Connections").getByLabel("Slow consumers only").check();
+  const line = part(page, "Connections").getByRole("row", { name: /ann this page/ });
+  await line.getByText("catching up").waitFor();
+  await line.getByText("2,048 B/s").waitFor();
   await feed.getByRole("button", { name: "Publish a critical one" }).click();
   await feed.getByText(/#801 has arrived. It has overtaken \d+ events? that came after it/).waitFor();
 
   // It has come while hundreds that were published before it wait.
-  const left = await waiting.getByRole("listitem").allTextContents();
-  expect(left[0]).toBe("critical0 waiting");
+  await expect.poll(() => waiting.getByRole("listitem").first().textContent()).toBe("critical0 waiting");
   expect(await received(page)).toBeLessThan(400);
 
   // Read as fast as it can again, the page goes on where it was and gets all of them.
@@ -237,11 +244,15 @@ test("one connection, all of a user, or a user's tokens are ended, once that is 
   const confirm = () => dialog.getByRole("button", { name: "Disconnect", exact: true }).click();
 
   await ask();
+  const hasFocusAgain = () =>
+    expect.poll(() => live.page.evaluate(() => document.activeElement?.textContent)).toBe("Disconnect cid");
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await dialog.waitFor({ state: "hidden" });
+  await hasFocusAgain();
   await ask();
   await live.page.keyboard.press("Escape");
   await dialog.waitFor({ state: "hidden" });
+  await hasFocusAgain();
   expect(sockets.map(({ readyState }) => readyState)).toEqual([1, 1, 1]);
 
   const codes = closes(...sockets);

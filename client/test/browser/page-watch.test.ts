@@ -131,6 +131,19 @@ test("the overview counts connections and events, by lane and by type", async ()
   expect(drawn).toBe(true);
 });
 
+test("before any event, there is no chart by type, and from the first on there is one", async () => {
+  await using own = await Server.start(WITH_PAGE);
+  await using live = await openPage(chromium, own);
+  const overview = part(live.page, "Overview");
+
+  await overview.getByRole("radio", { name: "by type" }).check();
+  await overview.getByText("No event of any type in the last minutes.").waitFor();
+  await own.publish(numbered(1));
+
+  const legend = overview.getByRole("list", { name: "Events a second" });
+  await legend.getByText("content.published").waitFor();
+});
+
 test("the feed follows the types and the filter that are asked for", async () => {
   await using live = await openPage(chromium, server);
   const { page } = live;
