@@ -39,6 +39,7 @@ export class Connection {
   /** Why there can be no client. */
   #fault: TidingsError | null = null;
   #token: string | null | undefined;
+  #tokens = 0;
   #getToken: GetToken | undefined;
 
   /** With options, a client is made and stopped here; a client is the application's own. */
@@ -62,6 +63,11 @@ export class Connection {
     };
   };
 
+  /** How many tokens there have been. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
   /** Calls `renew` with every new token: it may allow what the one before did not. */
   onToken(renew: () => void): () => void {
     this.#renewals.add(renew);
@@ -73,7 +79,7 @@ export class Connection {
     if (token !== undefined && token !== this.#token) {
       this.#token = token;
       this.#client?.setToken(token);
-      if (token !== null) for (const renew of this.#renewals) renew();
+      if (token !== null) this.#renew();
     }
     if (getToken === undefined) return;
     const isNew = this.#getToken === undefined || (token === undefined && this.#token === null);
@@ -81,6 +87,11 @@ export class Connection {
     if (!isNew || token !== undefined) return;
     this.#token = undefined;
     if (this.#client?.state === "unauthorized") this.#client.start();
+  }
+
+  #renew(): void {
+    this.#tokens += 1;
+    for (const renew of this.#renewals) renew();
   }
 
   /** Keeps the client, and `attachment` on it, until the returned function has been called, and a moment longer. */

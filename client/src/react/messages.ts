@@ -24,7 +24,11 @@ export class Messages {
   /** Ids of what the component declares, by its form. */
   #declared = new Map<string, string>();
   #attached:
-    | { readonly client: TidingsClient; readonly subscriptions: Map<string, Subscription> }
+    | {
+        readonly client: TidingsClient;
+        readonly connection: Connection;
+        readonly subscriptions: Map<string, Subscription>;
+      }
     | undefined;
   readonly #errors = new Map<string, TidingsError>();
   #newest: HookEvent | null = null;
@@ -91,7 +95,7 @@ export class Messages {
 
   #attach(client: TidingsClient, connection: Connection): () => void {
     this.#detach();
-    const attached = { client, subscriptions: new Map<string, Subscription>() };
+    const attached = { client, connection, subscriptions: new Map<string, Subscription>() };
     this.#attached = attached;
     for (const [id, request] of this.#requests) this.#begin(id, request);
     client.start();
@@ -118,13 +122,19 @@ export class Messages {
     this.#attached = undefined;
   }
 
-  #begin(id: string, { patterns, filter }: Request): void {
+  #begin(id: string, request: Request): void {
+    const { patterns, filter } = request;
     if (this.#attached === undefined || patterns.length === 0) return;
-    const { client, subscriptions } = this.#attached;
+    const { client, connection, subscriptions } = this.#attached;
+    const { tokens } = connection;
     const subscription = client.subscribe(patterns, this.#take, {
       ...(filter !== undefined && { filter }),
       onBegin: () => this.#settle(id),
-      onError: (error) => this.#fail(id, error),
+      onError: (error) => {
+        // There is another token by now, which may allow it.
+        if (tokens !== connection.tokens) this.#begin(id, request);
+        else this.#fail(id, error);
+      },
     });
     subscriptions.set(id, subscription);
   }

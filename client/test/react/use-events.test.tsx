@@ -324,6 +324,25 @@ test("a subscription that was refused is asked for again with another token, and
   expect(result.current[0].error).toBeNull();
 });
 
+test("a refusal that comes after the next token is no error, and that subscription is asked for again once", () => {
+  const { result, rerender } = renderHook(({ token }) => useSystemEvents({ token }), {
+    wrapper: withClient(client),
+    initialProps: { token: "t1" },
+  });
+  const error = new TidingsError("forbidden", "The token does not allow system.*.");
+  const refuse = () => act(() => [...client.subscriptions.values()].at(-1)?.options.onError?.(error));
+  client.calls.length = 0;
+
+  rerender({ token: "t2" });
+  refuse();
+  expect(client.calls).toEqual(["setToken t2", "subscribe system.*"]);
+  expect(result.current.error).toBeNull();
+  refuse();
+
+  expect(client.calls).toEqual(["setToken t2", "subscribe system.*"]);
+  expect(result.current.error).toBe(error);
+});
+
 test("a hook knows whether it is connected, and is rendered when that changes only", () => {
   let renders = 0;
   const { result } = renderHook(

@@ -210,6 +210,24 @@ test("a refused subscription is asked for again with another token, the others a
   expect(result.current.error).toBeNull();
 });
 
+test("a refusal that comes after the next token is no error, and that subscription is asked for again once", () => {
+  const { result, rerender } = renderHook(
+    ({ token }) => useWebSocket({ token, subscriptions: ["system.*"] }),
+    { wrapper: withClient(client), initialProps: { token: "t1" } },
+  );
+  const error = new TidingsError("forbidden", "Not allowed.");
+  const refuse = () => act(() => [...client.subscriptions.values()].at(-1)?.options.onError?.(error));
+  client.calls.length = 0;
+
+  rerender({ token: "t2" });
+  refuse();
+  expect(client.calls).toEqual(["setToken t2", "subscribe system.*"]);
+  expect(result.current.error).toBeNull();
+  refuse();
+
+  expect(result.current.error).toBe(error);
+});
+
 function Page({ token }: { token?: string | null }) {
   useWebSocket({ token });
   return <List />;
