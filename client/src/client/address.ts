@@ -19,5 +19,5 @@ export function readAddress(url: string | URL = "/"): Address {
   } catch {
     // What cannot be read is refused like what has another scheme.
   }
-  throw new TidingsError("invalid_url", `"${url}" is no address: give \`url\` as wss:, ws:, https: or http:`);
+  throw new TidingsError("invalid_url", `\`url\` must be wss:, ws:, https: or http:, and not "${url}"`);
 }

@@ -14,7 +14,7 @@ import type {
   Subscription,
   TidingsClient,
 } from "./api.ts";
-import { LOAD_PAUSE } from "./config.ts";
+import { openBackend } from "./host.ts";
 import type { Backend, Handlers, Input, Told } from "./io.ts";
 import { openStream } from "./stream.ts";
 
@@ -32,8 +32,7 @@ interface Open {
 class Client implements TidingsClient {
   readonly #options: ClientOptions;
   readonly #address: Address;
-  /** What does the work; loaded when there is some, since many a page has a client that it does not need yet. */
-  #loading: Promise<Backend> | undefined;
+  /** What does the work; made when there is some. */
   #backend: Backend | undefined;
   readonly #open = new Map<string, Open>();
   readonly #listeners: {
@@ -100,7 +99,7 @@ class Client implements TidingsClient {
   }
 
   stop(): void {
-    if (this.#loading) this.#post("stop");
+    if (this.#backend) this.#post("stop");
     else this.#told.state("closed", null);
   }
 
@@ -115,7 +114,7 @@ class Client implements TidingsClient {
   ): Subscription {
     const id = String(this.#next++);
     const {
-      filter = {},
+      filter,
       recent = 0,
       signal,
       onBegin,
@@ -161,7 +160,7 @@ class Client implements TidingsClient {
       this.#post("publish", id, { ...event, id: event.id ?? newId() });
       this.#until(signal, id, { resolve, failed: reject }, () => {
         this.#post("cancel", id);
-        reject(new TidingsError("stopped", "The wait was ended", { cause: signal?.reason }));
+        reject(new TidingsError("stopped", "The signal ended it", { cause: signal?.reason }));
       });
     });
   }
@@ -178,26 +177,8 @@ class Client implements TidingsClient {
   }
 
   #post(...input: Input): void {
-    this.#loading ??= this.#load();
-    this.#loading.then((backend) => backend.post(...input));
-  }
-
-  /** Loads what does the work, however often it takes: without a network it may be out of reach. */
-  async #load(): Promise<Backend> {
-    for (;;) {
-      try {
-        const { openBackend } = await import("./host.ts");
-        this.#backend = openBackend(this.#options, this.#address, this.#told);
-        return this.#backend;
-      } catch (cause) {
-        const message =
-          "The code that connects could not be loaded; trying again. If the site is new, reload the page";
-        const error = new TidingsError("connection_failed", message, { cause });
-        this.#told.error(error);
-        this.#told.state("waiting", error);
-        await new Promise((resolve) => setTimeout(resolve, LOAD_PAUSE));
-      }
-    }
+    this.#backend ??= openBackend(this.#options, this.#address, this.#told);
+    this.#backend.post(...input);
   }
 
   /** Keeps what is open until the signal, the server or the function that is returned ends it. Connects for it. */

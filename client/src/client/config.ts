@@ -32,5 +32,3 @@ export const PUBLISHES_IN_FLIGHT = 8;
 export const MESSAGE_INTERVAL = 10;
 /** Messages at once at most; less than the server allows, because it counts long scans as more. */
 export const MESSAGES_BURST = 100;
-/** Before it is tried again to load what connects. */
-export const LOAD_PAUSE = 5_000;

@@ -15,40 +15,26 @@ export function connector(
   const mayTurn = transport === "auto" && !overSse;
   /** Connections in a row of which nothing came. */
   let failures = 0;
-  const open: Connect = async (token, receiver) => {
-    if (overSse) return (await load()).openSse(address, token, receiver);
-    if (webSocket) return openWebSocket(webSocket, address("ws", "/ws"), token, receiver);
-    throw new Error("there is no WebSocket here: give `webSocket`");
-  };
   return async (token, { message, closed }) => {
     // Where nothing comes over WebSocket it may be blocked; whether it still is, the next connection finds out.
-    if (mayTurn && (1 < failures || (overSse && failures === 0))) {
+    if (mayTurn && (1 < failures || (overSse && !failures))) {
       overSse = !overSse;
       failures = 0;
     }
     failures++;
-    let isHeld = true;
     const receiver: Receiver = {
       message: (text) => {
-        if (!isHeld) return;
         failures = 0;
         message(text);
       },
       closed: (code, reason) => {
-        if (!isHeld) return;
-        isHeld = false;
         if (code && code !== 1006) failures = 0;
         closed(code, reason);
       },
     };
-    const connection = await open(token, receiver);
-    return {
-      send: (text) => connection.send(text),
-      close: () => {
-        isHeld = false;
-        connection.close();
-      },
-    };
+    if (overSse) return (await load()).openSse(address, token, receiver);
+    if (webSocket) return openWebSocket(webSocket, address("ws", "/ws"), token, receiver);
+    throw new Error("there is no WebSocket here: give `webSocket`");
   };
 }
 

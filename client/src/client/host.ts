@@ -41,15 +41,10 @@ class Host implements Backend {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ClientOptions, address: Address, told: Handlers<Told>) {
-    const { getToken, shared, persist } = options;
-    let { token = null } = options;
+    const { token = null, getToken, shared, persist } = options;
+    this.#getToken = getToken ?? (() => null);
     // A token that does not change is given once: asked again, it is not the one that is wanted.
-    const giveOnce = () => {
-      const given = token;
-      token = null;
-      return given;
-    };
-    this.#getToken = getToken ?? giveOnce;
+    if (!getToken) this.#machine.handle(now(), "token", token);
     const direct = connector(address, options, () => import("./sse.ts"));
     const sharing = shared ? this.#share(address, options, direct) : undefined;
     this.#sharing = sharing;
@@ -190,12 +185,12 @@ class Host implements Backend {
     const surroundings = new AbortController();
     const { signal } = surroundings;
     const { document, navigator, addEventListener } = globalThis as Surroundings;
-    const handler = (input: "online" | "offline" | "visible") => () => {
-      if (document?.visibilityState !== "hidden" || input !== "visible") this.#handle(input);
+    for (const name of ["online", "offline"] as const)
+      addEventListener?.(name, () => this.#handle(name), { signal });
+    const look = () => {
+      if (document?.visibilityState !== "hidden") this.#handle("visible");
     };
-    addEventListener?.("online", handler("online"), { signal });
-    addEventListener?.("offline", handler("offline"), { signal });
-    document?.addEventListener("visibilitychange", handler("visible"), { signal });
+    document?.addEventListener("visibilitychange", look, { signal });
     this.#machine.handle(now(), navigator?.onLine === false ? "offline" : "online");
     return surroundings;
   }

@@ -105,13 +105,7 @@ export class Machine {
       try {
         this.#message(parse(text));
       } catch (cause) {
-        this.#retry(
-          new TidingsError(
-            "protocol",
-            `The server sent what the protocol does not allow: ${text.slice(0, 99)}`,
-            { cause },
-          ),
-        );
+        this.#retry(new TidingsError("protocol", `Against the protocol: ${text.slice(0, 99)}`, { cause }));
       }
     },
     closed: (code = 1006, reason = "") => {
@@ -327,7 +321,7 @@ export class Machine {
   }
 
   #unauthorized(
-    error = new TidingsError("unauthorized", "No token: sign in, and give it by `setToken` or `getToken`"),
+    error = new TidingsError("unauthorized", "No token: give one by `setToken` or `getToken`"),
   ): void {
     this.#asked = false;
     this.#token = undefined;
@@ -344,18 +338,14 @@ export class Machine {
       if (isCurrent) this.#token = undefined;
     }
     const failed = (kind: string, hint: string) =>
-      new TidingsError(kind, `The connection closed with ${code}${reason && ` (${reason})`}: ${hint}`);
+      new TidingsError(kind, `Closed with ${code}${reason && ` (${reason})`}: ${hint}`);
     if (FAULTS.includes(code)) {
-      this.#stop(
-        failed("protocol", "a fault of this client, so it stops; update the package tidings, or send less"),
-      );
+      this.#stop(failed("protocol", "a fault of this client; update tidings, or send less"));
     } else if (code === DISCONNECTED && !this.#token) {
-      this.#unauthorized(
-        failed("disconnected", "an operator ended it; sign in again, and give the new token"),
-      );
+      this.#unauthorized(failed("disconnected", "by an operator; sign in again, and give the new token"));
     } else if (code === UNAUTHORIZED && isCurrent && used !== this.#good) {
       // There is no reason to ask: the application has given this token just for the connection that failed.
-      this.#unauthorized(failed("unauthorized", "the token is not accepted; give another"));
+      this.#unauthorized(failed("unauthorized", "give another token"));
     } else if (this.#spent === used) {
       this.#retry(failed("unauthorized", "asking for another token"));
     } else {
@@ -455,7 +445,7 @@ export class Machine {
       this.#stop(
         new TidingsError(
           "protocol",
-          `The server speaks protocol ${protocol}, this client ${PROTOCOL}: update the package tidings`,
+          `The server speaks protocol ${protocol}, this client ${PROTOCOL}: update tidings`,
         ),
       );
       return;

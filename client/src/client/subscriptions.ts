@@ -166,7 +166,7 @@ export class Subscriptions {
       return;
     }
     if (!isObject(filter)) {
-      refuse("invalid_filter", "A filter is an object of paths to scalars or arrays of scalars");
+      refuse("invalid_filter", "`filter` must be an object");
       return;
     }
     const key = JSON.stringify([[...new Set(events)].sort(), Object.entries(filter).sort()]);

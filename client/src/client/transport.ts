@@ -7,14 +7,17 @@ export interface Connection {
   close(): void;
 }
 
-/** What comes of a connection: messages, and then its end. Whoever receives passes over what comes later. */
+/**
+ * What comes of a connection: messages, and then its end, which may be said twice. Whoever receives passes over what
+ * comes after that, or after `close`.
+ */
 export interface Receiver {
   message(text: string): void;
   /** Without a code where the connection did not open or broke. */
   closed(code?: number, reason?: string): void;
 }
 
-/** Connects; rejected where that cannot be. Of what it gives nothing comes after the end, or after `close`. */
+/** Connects; rejected where that cannot be. */
 export type Connect = (token: string, receiver: Receiver) => Promise<Connection>;
 
 /**

@@ -311,6 +311,7 @@ export class Line {
   }
 
   #message(text: string): void {
+    if (this.#phase === "over") return;
     this.#within(this.#welcome?.heartbeat.timeout ?? CONNECT_TIMEOUT);
     try {
       const message = parse(text);
