@@ -20,9 +20,9 @@ export function openBackend(options: ClientOptions, address: Address, told: Hand
 
 class Host implements Backend {
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
-  readonly #connect: Connect;
+  readonly #direct: Connect;
   /** What connects together with other tabs, where that is wanted and can be loaded. */
-  readonly #sharing: Promise<Sharing | undefined> | undefined;
+  #sharing: Promise<Sharing | undefined> | undefined;
   /** What is done about each output. */
   readonly #handlers: Handlers<Requests & Told>;
   readonly #machine = new Machine(Math.random);
@@ -45,12 +45,17 @@ class Host implements Backend {
     this.#getToken = getToken ?? (() => null);
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     if (!getToken) this.#machine.handle(now(), "token", token);
-    const direct = connector(address, options, () => import("./sse.ts"));
-    const sharing = shared ? this.#share(address, options, direct) : undefined;
-    this.#sharing = sharing;
-    this.#connect = sharing
-      ? async (token, receiver) => ((await sharing)?.open ?? direct)(token, receiver)
-      : direct;
+    this.#direct = connector(address, options, () => import("./sse.ts"));
+    if (shared) {
+      const renew = () => {
+        this.#handle("renew");
+        return this.#machine.state === "connecting";
+      };
+      // Alone is better than not at all.
+      this.#sharing = import("../shared/sharing.ts")
+        .then(({ Sharing }) => new Sharing(address("http", "/"), options.transport, this.#direct, renew))
+        .catch(() => undefined);
+    }
     const name = persist === true ? address("ws", "/ws") : persist;
     // Where nothing can be kept, or was, the page begins at the end of the log.
     const keeping = name
@@ -128,7 +133,7 @@ class Host implements Backend {
       this.#timer = setTimeout(() => this.#handle("timeout"), Math.min(delay, 2 ** 31 - 1));
   }
 
-  #open(token: string): void {
+  async #open(token: string): Promise<void> {
     const receiver: Receiver = {
       message: (text) => {
         if (this.#receiver !== receiver) return;
@@ -141,30 +146,13 @@ class Host implements Backend {
       },
     };
     this.#receiver = receiver;
-    this.#connect(token, receiver).then(
-      (connection) => {
-        if (this.#receiver === receiver) this.#connection = connection;
-        else connection.close();
-      },
-      (error: unknown) => receiver.closed(undefined, `${error}`),
-    );
-  }
-
-  async #share(
-    address: Address,
-    { transport = "auto" }: ClientOptions,
-    direct: Connect,
-  ): Promise<Sharing | undefined> {
-    const renew = () => {
-      this.#handle("renew");
-      return this.#machine.state === "connecting";
-    };
     try {
-      const { Sharing } = await import("../shared/sharing.ts");
-      return new Sharing(address("http", "/"), transport, direct, renew);
-    } catch {
-      // Alone is better than not at all.
-      return undefined;
+      const connect = (await this.#sharing)?.open ?? this.#direct;
+      const connection = await connect(token, receiver);
+      if (this.#receiver === receiver) this.#connection = connection;
+      else connection.close();
+    } catch (error) {
+      receiver.closed(undefined, `${error}`);
     }
   }
 

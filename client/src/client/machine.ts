@@ -94,7 +94,7 @@ export class Machine {
   /** There once the application publishes. */
   #publishes: Publishes | undefined;
 
-  readonly #inputs: Handlers<Inputs> = {
+  readonly #inputs: Handlers<Omit<Inputs, "publish" | "cancel">> = {
     start: () => {
       if (!this.#isAtRest) return;
       if (this.#phase === "unauthorized") this.#token = undefined;
@@ -141,11 +141,6 @@ export class Machine {
     },
     subscribe: (wanted) => this.subscriptions.subscribe(wanted),
     unsubscribe: (id) => this.subscriptions.unsubscribe(id),
-    publish: (id, event) => {
-      if (this.#phase !== "closed") this.#publishes?.publish(id, event);
-      else this.#tell("error", new TidingsError("stopped", "`start` the client to publish"), id);
-    },
-    cancel: (id) => this.#publishes?.cancel(id),
   };
 
   readonly #rings: { readonly [A in Alarm]: () => void } = {
@@ -162,7 +157,7 @@ export class Machine {
   };
 
   /** What each message does on a welcomed connection. */
-  readonly #messages: Receivers<keyof ServerMessages> = {
+  readonly #messages: Receivers<Exclude<keyof ServerMessages, "published">> = {
     ...this.subscriptions.messages,
     welcome: wrong,
     authenticated: ({ expiresAt }) => {
@@ -171,7 +166,6 @@ export class Machine {
       this.#offered = undefined;
       this.#accepted(expiresAt);
     },
-    published: (message) => this.#publishes?.published(message),
     reconnect: ({ after }) => {
       this.#alarms.leave ??= this.#now.instant + whole(after);
     },
@@ -191,14 +185,17 @@ export class Machine {
 
   /** Gives it what publishes; `publish` and `cancel` come after. */
   attach(Publisher: typeof Publishes): void {
-    this.#publishes = new Publisher(this.#tell, (until) => {
+    const hold = (until: number) => {
       this.#alarms.flush = until;
-    });
+    };
+    this.#publishes = new Publisher(this.#tell, hold, () => this.#phase === "closed");
+    Object.assign(this.#inputs, this.#publishes.inputs);
+    Object.assign(this.#messages, this.#publishes.messages);
   }
 
   handle(now: Now, ...[name, ...args]: Input): void {
     this.#now = now;
-    (this.#inputs[name] as (...args: unknown[]) => void)(...args);
+    (this.#inputs as Readonly<Record<string, (...args: unknown[]) => void>>)[name]?.(...args);
   }
 
   /** The next thing for the shell or the application; none when they have all. */

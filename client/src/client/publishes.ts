@@ -11,8 +11,8 @@ import {
   PUBLISHES_IN_FLIGHT,
   PUBLISHES_MAX,
 } from "./config.ts";
-import type { Output } from "./io.ts";
-import { type ServerMessages, whole } from "./messages.ts";
+import type { Handlers, Inputs, Output } from "./io.ts";
+import { type Receivers, whole } from "./messages.ts";
 
 interface Pending {
   readonly id: string;
@@ -24,6 +24,7 @@ interface Pending {
 export class Publishes {
   readonly #tell: (...output: Output) => void;
   readonly #hold: (until: number) => void;
+  readonly #isStopped: () => boolean;
   /** By the id that goes over the wire, oldest first. */
   readonly #pending = new Map<string, Pending>();
   #next = 0;
@@ -36,20 +37,42 @@ export class Publishes {
   /** When all that was sent would have been sent at the long-run rate. */
   #evenAt = 0;
 
-  /** `hold` holds back all requests until an instant. */
-  constructor(tell: (...output: Output) => void, hold: (until: number) => void) {
+  /** What the application wants. */
+  readonly inputs: Handlers<Pick<Inputs, "publish" | "cancel">> = {
+    publish: (id, event) => this.#publish(id, event),
+
+    /** One that is not on its way is not published. */
+    cancel: (id) => {
+      for (const [wireId, one] of this.#pending) if (one.id === id && !one.sent) this.#answered(wireId);
+    },
+  };
+
+  /** What each message of the server does. */
+  readonly messages: Receivers<"published"> = {
+    published: ({ id, eventId, offset, duplicate }) => {
+      const result = { eventId, offset: whole(offset), duplicate };
+      const publish = this.#answered(id);
+      if (publish) this.#tell("published", publish, result);
+    },
+  };
+
+  /** `hold` holds back all requests until an instant; `isStopped` tells whether the client is. */
+  constructor(tell: (...output: Output) => void, hold: (until: number) => void, isStopped: () => boolean) {
     this.#tell = tell;
     this.#hold = hold;
+    this.#isStopped = isStopped;
   }
 
   /** Takes an event, which has an id, or tells why not. */
-  publish(id: string, event: unknown): void {
+  #publish(id: string, event: unknown): void {
     const request = { type: "publish", id: `p${this.#next++}`, event };
     const refuse = (code: string, message: string) => {
       this.#tell("error", new TidingsError(code, message), id);
     };
     try {
-      if (PUBLISHES_MAX <= this.#pending.size) {
+      if (this.#isStopped()) {
+        refuse("stopped", "`start` the client to publish");
+      } else if (PUBLISHES_MAX <= this.#pending.size) {
         refuse("overflow", `${PUBLISHES_MAX} events wait for their answer: wait for some of them`);
       } else if (EVENT_BYTES_MAX < new TextEncoder().encode(JSON.stringify(request)).length) {
         refuse("invalid_event", `An event has at most ${EVENT_BYTES_MAX} bytes: leave something out`);
@@ -59,11 +82,6 @@ export class Publishes {
     } catch (error) {
       refuse("invalid_event", `An event is an object that JSON can write: ${error}`);
     }
-  }
-
-  /** Nobody waits for it any more: one that is not on its way is not published. */
-  cancel(id: string): void {
-    for (const [wireId, one] of this.#pending) if (one.id === id && !one.sent) this.#answered(wireId);
   }
 
   /**
@@ -83,12 +101,6 @@ export class Publishes {
     this.#evenAt = Math.max(this.#evenAt, now) + MESSAGE_INTERVAL;
     one.sent = true;
     return one.request;
-  }
-
-  published({ id, eventId, offset, duplicate }: ServerMessages["published"]): void {
-    const result = { eventId, offset: whole(offset), duplicate };
-    const publish = this.#answered(id);
-    if (publish) this.#tell("published", publish, result);
   }
 
   refused(wireId: string, error: TidingsError): void {

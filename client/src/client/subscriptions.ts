@@ -34,11 +34,6 @@ interface Wire {
   handles: Handle[];
 }
 
-/** What outlives a page: the position, and where each of its subscriptions began, by key. */
-export interface Saved extends Position {
-  readonly begun: Readonly<Record<string, number>>;
-}
-
 export class Subscriptions {
   readonly #tell: (...output: Output) => void;
   #wires: Wire[] = [];
@@ -143,15 +138,13 @@ export class Subscriptions {
     return this.#lanes ? { epoch: this.#epoch, lanes: { ...this.#lanes } } : null;
   }
 
-  /** What to keep for the page after this one; nothing where nothing is subscribed. */
-  get saved(): Saved | null {
-    const begun = this.#wires.flatMap(({ key, from }) => (from === undefined ? [] : [[key, from]]));
-    return this.position && { ...this.position, begun: Object.fromEntries(begun) };
+  /** Where each began, by key; nothing where it has not. */
+  get begun(): readonly (readonly [key: string, from: number | undefined])[] {
+    return this.#wires.map(({ key, from }) => [key, from]);
   }
 
-  /** Goes on where the page before was, with what is subscribed to as there. Throws where it is nothing saved. */
-  restore({ epoch, lanes, begun }: Saved): void {
-    for (const lane of LANES) whole(lanes[lane]);
+  /** Goes on from a position of the page before, with what is subscribed to as there. */
+  restore({ epoch, lanes }: Position, begun: Readonly<Record<string, number>>): void {
     this.#lanes = { ...lanes };
     this.#epoch = epoch;
     this.#kept = begun;

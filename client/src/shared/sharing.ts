@@ -71,9 +71,14 @@ export class Sharing {
    * `connect` connects to the server itself; `renew` has the machine connect anew at once, and tells whether it wants
    * a connection.
    */
-  constructor(url: string, transport: Group["transport"], connect: Connect, renew: () => boolean) {
+  constructor(
+    url: string,
+    transport: Group["transport"] | undefined,
+    connect: Connect,
+    renew: () => boolean,
+  ) {
     this.#url = url;
-    this.#transport = transport;
+    this.#transport = transport ?? "auto";
     this.#connect = connect;
     this.#renew = renew;
     const { navigator, BroadcastChannel, addEventListener, document } = globalThis as PageSurroundings;

@@ -1,6 +1,7 @@
 /** What subscriptions are owed and get: position, resume, gaps, sharing (PROTOCOL §3 and §5). One rule a test. */
 
 import { describe, expect, test } from "vitest";
+import { restore, toSave } from "../../src/client/persist.ts";
 import { event, LANES, lanes, refusal, resumed, Script, welcome } from "../support/script.ts";
 
 const content = { id: "s0", from: 10, events: ["content.*"], filter: {} };
@@ -131,7 +132,7 @@ describe("what is kept of the page before", () => {
   test("it is what the page before had", () => {
     const script = Script.subscribed();
     script.subscribe("b", ["user.*"], { filter: { userId: "u1" } });
-    expect(script.machine.subscriptions.saved).toEqual({
+    expect(toSave(script.machine.subscriptions)).toEqual({
       epoch: "e1",
       lanes: lanes(10),
       begun: { '[["content.*"],[]]': 10 },
@@ -140,7 +141,7 @@ describe("what is kept of the page before", () => {
 
   test("who subscribes as there before the first connection goes on from there", () => {
     const script = new Script();
-    script.machine.subscriptions.restore(saved);
+    restore(script.machine.subscriptions, saved);
     script.subscribe("a", ["content.*"]);
     script.start();
     script.greet();
@@ -160,7 +161,7 @@ describe("what is kept of the page before", () => {
 
   test("who comes later begins anew", () => {
     const script = new Script();
-    script.machine.subscriptions.restore(saved);
+    restore(script.machine.subscriptions, saved);
     script.start();
     script.greet();
     script.outputs();
