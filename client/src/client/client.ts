@@ -14,8 +14,8 @@ import type {
   Subscription,
   TidingsClient,
 } from "./api.ts";
-import { openBackend } from "./host.ts";
-import type { Backend, Handlers, Input, Told } from "./io.ts";
+import { Host } from "./host.ts";
+import type { Handlers, Input, Told } from "./io.ts";
 import { openStream } from "./stream.ts";
 
 /** A subscription or a publish that has not ended. */
@@ -33,7 +33,7 @@ class Client implements TidingsClient {
   readonly #options: ClientOptions;
   readonly #address: Address;
   /** What does the work; made when there is some. */
-  #backend: Backend | undefined;
+  #host: Host | undefined;
   readonly #open = new Map<string, Open>();
   readonly #listeners: {
     readonly [K in keyof ClientEvents]: Set<((value: ClientEvents[K]) => void) | undefined>;
@@ -89,7 +89,7 @@ class Client implements TidingsClient {
   }
 
   get position(): Position | null {
-    return this.#backend?.position ?? null;
+    return this.#host?.position ?? null;
   }
 
   start(): void {
@@ -99,7 +99,7 @@ class Client implements TidingsClient {
   }
 
   stop(): void {
-    if (this.#backend) this.#post("stop");
+    if (this.#host) this.#post("stop");
     else this.#told.state("closed", null);
   }
 
@@ -156,8 +156,7 @@ class Client implements TidingsClient {
   ): Promise<PublishedEvent> {
     return new Promise((resolve, reject) => {
       const id = String(this.#next++);
-      // With an id of its own, what is sent again after a reconnection is published once.
-      this.#post("publish", id, { ...event, id: event.id ?? newId() });
+      this.#post("publish", id, { ...event });
       this.#until(signal, id, { resolve, failed: reject }, () => {
         this.#post("cancel", id);
         reject(new TidingsError("stopped", "The signal ended it", { cause: signal?.reason }));
@@ -177,8 +176,8 @@ class Client implements TidingsClient {
   }
 
   #post(...input: Input): void {
-    this.#backend ??= openBackend(this.#options, this.#address, this.#told);
-    this.#backend.post(...input);
+    this.#host ??= new Host(this.#options, this.#address, this.#told);
+    this.#host.post(...input);
   }
 
   /** Keeps what is open until the signal, the server or the function that is returned ends it. Connects for it. */
@@ -188,13 +187,14 @@ class Client implements TidingsClient {
     open: Omit<Open, "end">,
     ended: () => void,
   ): () => void {
-    const end = until(signal, () => {
+    const end = () => {
       if (this.#open.delete(id)) ended();
-    });
-    this.#open.set(id, { ...open, end });
-    if (signal?.aborted) end();
-    else if (!this.#started) this.start();
-    return end;
+    };
+    const one = { ...open, end };
+    this.#open.set(id, one);
+    one.end = until(signal, end);
+    if (!this.#started && !signal?.aborted) this.start();
+    return one.end;
   }
 
   #deliver(id: string, delivery: Delivery<unknown>): void {
@@ -232,9 +232,4 @@ function until(signal: AbortSignal | undefined, end: () => void): () => void {
   signal?.addEventListener("abort", once);
   if (signal?.aborted) once();
   return once;
-}
-
-/** 128 random bits; `randomUUID` is not there on pages over `http:`. */
-function newId(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -9,16 +9,12 @@ import type { Position } from "../types.ts";
 import type { Address } from "./address.ts";
 import type { ClientOptions } from "./api.ts";
 import { connector } from "./connector.ts";
-import type { Backend, Handlers, Input, Now, Requests, Told } from "./io.ts";
+import type { Handlers, Input, Now, Requests, Told } from "./io.ts";
 import { Machine } from "./machine.ts";
 import type { Connect, Connection, Receiver } from "./transport.ts";
 
-/** Does the work of one client, in this page. */
-export function openBackend(options: ClientOptions, address: Address, told: Handlers<Told>): Backend {
-  return new Host(options, address, told);
-}
-
-class Host implements Backend {
+/** Does the work of one client. */
+export class Host {
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
   readonly #direct: Connect;
   /** What connects together with other tabs, where that is wanted and can be loaded. */
@@ -79,6 +75,7 @@ class Host implements Backend {
     return this.#machine.subscriptions.position;
   }
 
+  /** Takes what the application wants; what comes of it is told later, never from within this call. */
   post(...input: Input): void {
     const [name, id] = input;
     if (name === "start") this.#surroundings ??= this.#listen();
@@ -86,7 +83,9 @@ class Host implements Backend {
     if (name === "setToken") this.#question?.abort();
     const isPublish = name === "publish" || name === "cancel";
     if (isPublish) {
-      this.#publishing ??= import("./publishes.ts").then(({ Publishes }) => this.#machine.attach(Publishes));
+      this.#publishing ??= import("./publishes.ts").then(({ Publishes, newId }) =>
+        this.#machine.attach(Publishes, newId),
+      );
     }
     // What is done in one turn, as by a component that mounts and unmounts, is all taken before any of it is told.
     (isPublish ? this.#publishing : this.#ready)
@@ -156,16 +155,16 @@ class Host implements Backend {
     }
   }
 
-  #ask(): void {
+  async #ask(): Promise<void> {
     this.#question = new AbortController();
     const { signal } = this.#question;
-    const answer = (...input: Input) => {
-      if (!signal.aborted) this.#handle(...input);
-    };
-    (async () => this.#getToken({ signal }))().then(
-      (token) => answer("token", token),
-      (cause: unknown) => answer("tokenFailed", cause),
-    );
+    let answer: Input;
+    try {
+      answer = ["token", await this.#getToken({ signal })];
+    } catch (cause) {
+      answer = ["tokenFailed", cause];
+    }
+    if (!signal.aborted) this.#handle(...answer);
   }
 
   /** Listens to what the browser says of network and page, until what is returned is aborted. */

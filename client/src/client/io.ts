@@ -4,7 +4,7 @@
  */
 
 import type { TidingsError } from "../errors.ts";
-import type { Delivery, Gap, Position } from "../types.ts";
+import type { Delivery, Gap } from "../types.ts";
 import type { ClientState, PublishedEvent } from "./api.ts";
 import type { WireFilter } from "./matching.ts";
 import type { WireEvent } from "./messages.ts";
@@ -50,8 +50,8 @@ export interface Inputs {
   timeout: [];
   subscribe: [wanted: Wanted];
   unsubscribe: [id: string];
-  /** The event has an id. */
-  publish: [id: string, event: unknown];
+  /** An event, which needs no id. */
+  publish: [id: string, event: Readonly<Record<string, unknown>>];
   /** Nobody waits for this publish any more. */
   cancel: [id: string];
 }
@@ -93,10 +93,3 @@ export type Output = Named<Requests & Told>;
 export type Handlers<T extends { readonly [K in keyof T]: readonly unknown[] }> = {
   readonly [K in keyof T]: (...args: T[K]) => void;
 };
-
-/** What the application's side of a client stands on. */
-export interface Backend {
-  readonly position: Position | null;
-  /** Takes what the application wants; what comes of it is told later, never from within this call. */
-  post(...input: Input): void;
-}

@@ -136,14 +136,15 @@ export class Machine {
         // One before may have ended the connection, and this alarm with it.
         if (this.#now.instant < at || this.#alarms[name] !== at) continue;
         delete this.#alarms[name];
-        this.#rings[name]();
+        this.#rings[name]?.();
       }
     },
     subscribe: (wanted) => this.subscriptions.subscribe(wanted),
     unsubscribe: (id) => this.subscriptions.unsubscribe(id),
   };
 
-  readonly #rings: { readonly [A in Alarm]: () => void } = {
+  /** What time brings. Requests that were held back are polled after every input. */
+  readonly #rings: { readonly [A in Alarm]?: () => void } = {
     silence: () => this.#giveUp("does not answer"),
     retry: () => this.#connect(),
     // The server has chosen the moment; only one that asks again and again meets the delays.
@@ -152,8 +153,6 @@ export class Machine {
       else this.#giveUp("asked to connect anew");
     },
     refresh: () => this.#ask(),
-    // Requests that were held back are polled after every input.
-    flush: () => {},
   };
 
   /** What each message does on a welcomed connection. */
@@ -183,12 +182,12 @@ export class Machine {
     return phase === "token" || phase === "opening" ? "connecting" : phase;
   }
 
-  /** Gives it what publishes; `publish` and `cancel` come after. */
-  attach(Publisher: typeof Publishes): void {
+  /** Gives it what publishes, and ids for events; `publish` and `cancel` come after. */
+  attach(Publisher: typeof Publishes, newId: () => string): void {
     const hold = (until: number) => {
       this.#alarms.flush = until;
     };
-    this.#publishes = new Publisher(this.#tell, hold, () => this.#phase === "closed");
+    this.#publishes = new Publisher(this.#tell, hold, newId, () => this.#phase === "closed");
     Object.assign(this.#inputs, this.#publishes.inputs);
     Object.assign(this.#messages, this.#publishes.messages);
   }

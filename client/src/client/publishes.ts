@@ -24,6 +24,7 @@ interface Pending {
 export class Publishes {
   readonly #tell: (...output: Output) => void;
   readonly #hold: (until: number) => void;
+  readonly #newId: () => string;
   readonly #isStopped: () => boolean;
   /** By the id that goes over the wire, oldest first. */
   readonly #pending = new Map<string, Pending>();
@@ -57,15 +58,22 @@ export class Publishes {
   };
 
   /** `hold` holds back all requests until an instant; `isStopped` tells whether the client is. */
-  constructor(tell: (...output: Output) => void, hold: (until: number) => void, isStopped: () => boolean) {
+  constructor(
+    tell: (...output: Output) => void,
+    hold: (until: number) => void,
+    newId: () => string,
+    isStopped: () => boolean,
+  ) {
     this.#tell = tell;
     this.#hold = hold;
+    this.#newId = newId;
     this.#isStopped = isStopped;
   }
 
-  /** Takes an event, which has an id, or tells why not. */
-  #publish(id: string, event: unknown): void {
-    const request = { type: "publish", id: `p${this.#next++}`, event };
+  /** Takes an event, or tells why not. With an id of its own, what is sent again is published once. */
+  #publish(id: string, event: Inputs["publish"][1]): void {
+    const withId = { ...event, id: event.id ?? this.#newId() };
+    const request = { type: "publish", id: `p${this.#next++}`, event: withId };
     const refuse = (code: string, message: string) => {
       this.#tell("error", new TidingsError(code, message), id);
     };
@@ -133,4 +141,9 @@ export class Publishes {
     this.#slow &&= 0 < this.#pending.size;
     return one?.id;
   }
+}
+
+/** 128 random bits; `randomUUID` is not there on pages over `http:`. */
+export function newId(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

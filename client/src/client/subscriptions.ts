@@ -7,7 +7,7 @@
  */
 
 import { TidingsError } from "../errors.ts";
-import type { Lane, Position } from "../types.ts";
+import type { Gap, Lane, Position } from "../types.ts";
 import { PATTERNS_MAX, RECENT_MAX } from "./config.ts";
 import type { Output, Wanted } from "./io.ts";
 import { isObject, matches, type WireFilter } from "./matching.ts";
@@ -83,8 +83,8 @@ export class Subscriptions {
       const anew = this.#epoch !== epoch || LANES.some((lane) => lanes[lane] < old[lane]);
       for (const lane of LANES) {
         const [after, until] = [old[lane], whole(lanes[lane])];
-        if (anew) this.#tell("gap", { lane, until, reason: "epoch" });
-        else if (!recovered && after < until) this.#tell("gap", { lane, after, until, reason: "expired" });
+        if (anew) this.#miss(lane, undefined, until, "epoch");
+        else if (!recovered && after < until) this.#miss(lane, after, until, "expired");
       }
       this.#lanes = { ...lanes };
       this.#epoch = epoch;
@@ -125,7 +125,7 @@ export class Subscriptions {
     /** A gap that the position covers has been told by `resumed`. */
     gap: ({ lane, after, until, reason }) => {
       if (this.#replay === "done" ? !this.#reach(lane, until) : !this.#lanes) return;
-      this.#tell("gap", { lane, ...(after !== undefined && { after }), until, reason });
+      this.#miss(lane, after, until, reason);
     },
   };
 
@@ -152,14 +152,12 @@ export class Subscriptions {
 
   /** Takes a subscription. What only the server can know of it, the server refuses. */
   subscribe({ id, events, filter, recent }: Wanted): void {
-    const refuse = (code: string, message: string) =>
-      this.#tell("error", new TidingsError(code, message), id);
-    if (!events[0] || PATTERNS_MAX < events.length) {
-      refuse("invalid_message", `Name 1 to ${PATTERNS_MAX} event types or patterns`);
-      return;
-    }
-    if (!isObject(filter)) {
-      refuse("invalid_filter", "`filter` must be an object");
+    const fault: [code: string, message: string] | false =
+      !events[0] || PATTERNS_MAX < events.length
+        ? ["invalid_message", `Name 1 to ${PATTERNS_MAX} event types or patterns`]
+        : !isObject(filter) && ["invalid_filter", "`filter` must be an object"];
+    if (fault) {
+      this.#tell("error", new TidingsError(...fault), id);
       return;
     }
     const key = JSON.stringify([[...new Set(events)].sort(), Object.entries(filter).sort()]);
@@ -250,6 +248,10 @@ export class Subscriptions {
     const past = most ? recent.slice(-most) : [];
     const deliveries = past.map((one) => ({ ...one, lane: one.event.priority ?? "normal", recent: true }));
     this.#tell("subscribed", id, { offset, truncated }, deliveries);
+  }
+
+  #miss(lane: Lane, after: number | undefined, until: number, reason: Gap["reason"]): void {
+    this.#tell("gap", { lane, ...(after !== undefined && { after }), until, reason });
   }
 
   #drop(wire: Wire): void {

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Input, Now, Output } from "../../src/client/io.ts";
 import { Machine } from "../../src/client/machine.ts";
 import type { WireFilter } from "../../src/client/matching.ts";
-import { Publishes } from "../../src/client/publishes.ts";
+import { newId, Publishes } from "../../src/client/publishes.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -53,7 +53,7 @@ export class Script {
   /** A machine that is idle. Its delays are all of what they may be at most, unless told otherwise. */
   constructor(random: () => number = () => 1) {
     this.machine = new Machine(random);
-    this.machine.attach(Publishes);
+    this.machine.attach(Publishes, newId);
   }
 
   /** One that is open. */

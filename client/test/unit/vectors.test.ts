@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import type { Input, Now, Output, Wanted } from "../../src/client/io.ts";
 import { Machine } from "../../src/client/machine.ts";
 import type { WireFilter } from "../../src/client/matching.ts";
-import { Publishes } from "../../src/client/publishes.ts";
+import { newId, Publishes } from "../../src/client/publishes.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -61,7 +61,7 @@ class Player {
   #then: Record<string, unknown> = {};
 
   constructor() {
-    this.#machine.attach(Publishes);
+    this.#machine.attach(Publishes, newId);
   }
 
   put(step: Step): Fields {
@@ -103,7 +103,7 @@ class Player {
         return ["subscribe", { id, events, filter: filter as WireFilter, recent }];
       },
       unsubscribe: (index: number) => ["unsubscribe", String(index)],
-      publish: (event: unknown) => ["publish", String(this.#publishes++), event],
+      publish: (event: Readonly<Record<string, unknown>>) => ["publish", String(this.#publishes++), event],
     };
     const make = inputs[name];
     if (make === undefined) throw new Error(`no input is called ${name}`);
