@@ -34,7 +34,10 @@ export type WebSocketConstructor = new (
 export interface ClientOptions {
   /** `ws:`, `wss:`, `http:` or `https:`, or a path of the page's own host. Without it the page's own host. */
   readonly url?: string | URL;
-  /** A token that does not change. */
+  /**
+   * A token that does not change. In a browser, without this and `getToken` and before any `setToken`, it is the cookie
+   * that the server looks for (`auth.cookie`), over WebSocket only.
+   */
   readonly token?: string;
   /**
    * Gives a token: before the first connection, before the current one expires, and after the server refused it.

@@ -16,8 +16,9 @@ export function connector(
   /** Connections in a row of which nothing came. */
   let failures = 0;
   return async (token, { message, closed }) => {
-    // Where nothing comes over WebSocket it may be blocked; whether it still is, the next connection finds out.
-    if (mayTurn && (1 < failures || (overSse && !failures))) {
+    // Where nothing comes over WebSocket it may be blocked; whether it still is, the next connection finds out. A cookie
+    // does for WebSocket only: from a page of its own host, a server that is asked over HTTP is not told the origin.
+    if (mayTurn && token.trim() && (1 < failures || (overSse && !failures))) {
       overSse = !overSse;
       failures = 0;
     }

@@ -16,6 +16,10 @@ import type { Connect, Connection, Receiver } from "./transport.ts";
 /** Does the work of one client. */
 export class Host {
   readonly #getToken: NonNullable<ClientOptions["getToken"]>;
+  /** Whether the cookie that a browser sends by itself has to do: the application has never given a token. */
+  #byCookie: boolean;
+  /** The last token that stood for the cookie. */
+  #blank = "";
   readonly #direct: Connect;
   /** What connects together with other tabs, where that is wanted and can be loaded. */
   #sharing: Promise<Sharing | undefined> | undefined;
@@ -38,7 +42,8 @@ export class Host {
 
   constructor(options: ClientOptions, address: Address, told: Handlers<Told>) {
     const { token = null, getToken, shared, persist } = options;
-    this.#getToken = getToken ?? (() => null);
+    this.#byCookie = !getToken && !token && "location" in globalThis;
+    this.#getToken = getToken ?? (() => this.#cookie());
     // A token that does not change is given once: asked again, it is not the one that is wanted.
     if (!getToken) this.#machine.handle(now(), "token", token);
     this.#direct = connector(address, options, () => import("./sse.ts"));
@@ -79,8 +84,11 @@ export class Host {
   post(...input: Input): void {
     const [name, id] = input;
     if (name === "start") this.#surroundings ??= this.#listen();
-    // An older answer must not replace what the application gives by itself.
-    if (name === "setToken") this.#question?.abort();
+    if (name === "setToken") {
+      // An older answer must not replace what the application gives by itself.
+      this.#question?.abort();
+      this.#byCookie = false;
+    }
     const isPublish = name === "publish" || name === "cancel";
     if (isPublish) {
       this.#publishing ??= import("./publishes.ts").then(({ Publishes, newId }) =>
@@ -146,13 +154,24 @@ export class Host {
     };
     this.#receiver = receiver;
     try {
-      const connect = (await this.#sharing)?.open ?? this.#direct;
+      // Whose cookie it is no page can tell, so what goes by it is not shared.
+      const connect = (token.trim() && (await this.#sharing)?.open) || this.#direct;
       const connection = await connect(token, receiver);
       if (this.#receiver === receiver) this.#connection = connection;
       else connection.close();
     } catch (error) {
       receiver.closed(undefined, `${error}`);
     }
+  }
+
+  /**
+   * A token for what goes by cookie: a new one each time, since nobody sees whether the cookie is another. An open
+   * connection has no use for it.
+   */
+  #cookie(): string | null {
+    if (!this.#byCookie || this.#machine.state === "open") return null;
+    this.#blank += " ";
+    return this.#blank;
   }
 
   async #ask(): Promise<void> {

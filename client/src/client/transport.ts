@@ -17,7 +17,7 @@ export interface Receiver {
   closed(code?: number, reason?: string): void;
 }
 
-/** Connects; rejected where that cannot be. */
+/** Connects; rejected where that cannot be. A blank token is none: then the server looks for a cookie. */
 export type Connect = (token: string, receiver: Receiver) => Promise<Connection>;
 
 /**
@@ -31,7 +31,8 @@ export function openWebSocket(
   token: string,
   receiver: Receiver,
 ): Connection {
-  const socket = new WebSocket(address, ["tidings.v1", `tidings.bearer.${encodeURIComponent(token)}`]);
+  const bearer = token.trim() && `tidings.bearer.${encodeURIComponent(token)}`;
+  const socket = new WebSocket(address, ["tidings.v1", bearer].filter(Boolean));
   socket.addEventListener("message", ({ data }) => receiver.message(String(data)));
   // Where a connection fails, not every implementation says `close` after `error`.
   socket.addEventListener("error", () => receiver.closed());

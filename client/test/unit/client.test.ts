@@ -1,6 +1,6 @@
 /** What an application sees of a client, over sockets that the test plays the server of. */
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   type ClientOptions,
   createClient,
@@ -121,6 +121,29 @@ describe("connecting", () => {
     stop.add(client);
     client.start();
     await eventually(() => expect(client.error?.message).toContain("`webSocket`"));
+  });
+
+  test("on a page without a token it is the cookie's affair: over WebSocket only, and not shared", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const open = vi.fn();
+    class Sharing {
+      readonly open = open;
+      readonly leave = () => {};
+    }
+    vi.doMock("../../src/shared/sharing.ts", () => ({ Sharing }));
+    onTestFinished(() => void vi.doUnmock("../../src/shared/sharing.ts"));
+    new FakePage();
+    const fetch = vi.fn();
+    vi.stubGlobal("fetch", fetch);
+    const client = make({ token: "", shared: true });
+    client.start();
+    for (let count = 1; count < 5; count++) {
+      const socket = await FakeSocket.made(count);
+      expect(socket.protocols).toEqual(["tidings.v1"]);
+      socket.fails();
+    }
+    expect(fetch).not.toHaveBeenCalled();
+    expect(open).not.toHaveBeenCalled();
   });
 
   test("a connection that fails is an error that says what to look at, and is tried again", async () => {
