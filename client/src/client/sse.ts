@@ -424,7 +424,9 @@ function read(block: Block | undefined): Position {
 function claims(token: string): { readonly exp?: number; readonly sub?: unknown } {
   try {
     const part = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(atob(part)) as { exp?: number };
+    const { exp, sub } = JSON.parse(atob(part)) as { exp?: number; sub?: unknown };
+    // Whole seconds, as the server's own `welcome` says them; a token may say parts of one.
+    return { sub, ...(exp !== undefined && { exp: Math.min(Math.floor(exp), END) }) };
   } catch {
     return {};
   }

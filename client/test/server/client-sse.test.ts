@@ -168,6 +168,14 @@ test("a token is replaced before it expires, and the stream goes on", async () =
   expect(states).toEqual(["connecting", "open"]);
 });
 
+test.each([60.5, 2 ** 60])("a token that expires after %d s is one like others", async (seconds) => {
+  await using server = await Server.start();
+  const client = connect(server, { ...sse, token: token({ seconds }) });
+  client.start();
+  await waitFor("the connection", () => client.state === "open" || client.error !== null);
+  expect(client.error).toBeNull();
+});
+
 test("a token that the server does not accept ends in unauthorized", async () => {
   await using server = await Server.start();
   const client = connect(server, { ...sse, token: token().replace(/.$/, "") });
