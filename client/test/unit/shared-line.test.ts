@@ -499,6 +499,24 @@ describe("the end", () => {
     expect(stage.isClosed).toBe(true);
   });
 
+  test("what a connection says after it has ended, or was let go, is nobody's", async () => {
+    const ended = await Stage.live("a");
+    ended.subscribe("a", "s0", ["content.*"]);
+    ended.server({ type: "subscribed", id: "s0", offset: 1 });
+    ended.closed(1012);
+    ended.told();
+    ended.server(event(2));
+    ended.closed(1006);
+    expect(ended.told()).toEqual([]);
+
+    const left = await Stage.live("a");
+    left.line.close();
+    left.server(event(2));
+    left.server({ type: "news" });
+    left.closed(1006);
+    expect(left.told()).toEqual([]);
+  });
+
   test("what the line does not know, or is against the protocol, is for the members to judge", async () => {
     const stage = await Stage.live("a");
     for (const message of [{ type: "pong" }, { type: "constructor" }, { type: "resumed" }, {}]) {
