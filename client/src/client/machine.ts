@@ -235,7 +235,7 @@ export class Machine {
 
   /** Whether nothing is to be done about the connection. */
   get #isAtRest(): boolean {
-    return this.#phase === "idle" || this.#phase === "closed" || this.#phase === "unauthorized";
+    return ["idle", "closed", "unauthorized"].includes(this.#phase);
   }
 
   /** Whether the connection has been open for so long that the delays begin anew. */
@@ -328,7 +328,7 @@ export class Machine {
   #closed(code: number, reason: string, used: string): void {
     this.#used = undefined;
     const isCurrent = this.#token === used;
-    if (code === UNAUTHORIZED || code === DISCONNECTED || code === EXPIRED) {
+    if ([UNAUTHORIZED, DISCONNECTED, EXPIRED].includes(code)) {
       this.#spent = used;
       this.#spentBy = code;
       if (isCurrent) this.#token = undefined;
@@ -346,7 +346,7 @@ export class Machine {
       this.#retry(failed("unauthorized", "asking for another token"));
     } else {
       this.#retry(
-        failed("connection_failed", "trying again; does the server run there, and allow this origin?"),
+        failed("connection_failed", "trying again; does the server run there and allow this origin?"),
       );
     }
   }

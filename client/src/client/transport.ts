@@ -31,8 +31,9 @@ export function openWebSocket(
   token: string,
   receiver: Receiver,
 ): Connection {
-  const bearer = token.trim() && `tidings.bearer.${encodeURIComponent(token)}`;
-  const socket = new WebSocket(address, ["tidings.v1", bearer].filter(Boolean));
+  const protocols = ["tidings.v1"];
+  if (token.trim()) protocols.push(`tidings.bearer.${encodeURIComponent(token)}`);
+  const socket = new WebSocket(address, protocols);
   socket.addEventListener("message", ({ data }) => receiver.message(String(data)));
   // Where a connection fails, not every implementation says `close` after `error`.
   socket.addEventListener("error", () => receiver.closed());
