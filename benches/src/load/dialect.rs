@@ -143,6 +143,10 @@ pub(crate) trait Dialect {
     fn publishes_over_http(&self) -> bool {
         false
     }
+    /// Whether the server keeps a connection over which it was asked to publish; else each event has one of its own.
+    fn keeps_publishers(&self) -> bool {
+        true
+    }
     /// Appends an HTTP request that publishes events, where the peer takes such.
     fn request(&self, _out: &mut Vec<u8>, _events: &[Event], _keep_alive: bool) -> bool {
         false

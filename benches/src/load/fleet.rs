@@ -21,6 +21,8 @@ use crate::scenario::Run;
 const OPENING_MAX: usize = 100;
 /// How long all of them may take to open.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Tokens from here on are of errands.
+const ERRANDS: usize = 1 << 32;
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
 #[derive(Debug)]
@@ -70,6 +72,11 @@ pub(crate) struct Fleet<'a> {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
+    /// Connections for one publish each, where the server ends them; the places of those that are over are free.
+    errands: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// Publishes that came to nothing.
+    failed: usize,
     ready: usize,
     /// Connections that are to be read though nothing was heard of them.
     woken: Vec<usize>,
@@ -93,6 +100,9 @@ impl<'a> Fleet<'a> {
             poll: Poll::new().map_err(LoadError::system("polling"))?,
             events: Events::with_capacity(4096),
             connections: Vec::new(),
+            errands: Vec::new(),
+            free: Vec::new(),
+            failed: 0,
             ready: 0,
             woken: Vec::new(),
             buffer: vec![0; 1 << 20],
@@ -129,17 +139,9 @@ impl<'a> Fleet<'a> {
     fn connect(&mut self) -> io::Result<()> {
         let index = self.connections.len();
         let role = index.checked_sub(1).map_or(Role::Publisher, Role::Subscriber);
-        let mut stream = TcpStream::from_std({
-            let stream = std::net::TcpStream::connect(self.address)?;
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
-            stream
-        });
-        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         let http = role == Role::Publisher && self.dialect.publishes_over_http();
         let speech = if http { Speech::Http(Responses::default()) } else { Speech::Upgrading(Vec::new()) };
-        let mut connection =
-            Connection { stream, role, speech, ready: http, unsent: Vec::new(), held: false, closed: false };
+        let mut connection = Connection { ready: http, ..self.dial(index, role, speech)? };
         self.ready += usize::from(http);
         if !http {
             let request = format!(
@@ -154,6 +156,15 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
+    fn dial(&self, token: usize, role: Role, speech: Speech) -> io::Result<Connection> {
+        let stream = std::net::TcpStream::connect(self.address)?;
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        self.poll.registry().register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Connection { stream, role, speech, ready: false, unsent: Vec::new(), held: false, closed: false })
+    }
+
     /// Waits for at most `wait`, reads what has come, and gives every event.
     pub(crate) fn turn(
         &mut self,
@@ -165,34 +176,63 @@ impl<'a> Fleet<'a> {
             Err(error) if !would_block(&error) => return Err(LoadError::system("polling")(error)),
             _ => {}
         }
-        let Self { dialect, run, connections, ready, buffer, mark, hello, greeting, .. } = self;
+        let Self { dialect, run, connections, errands, free, failed, ready, .. } = self;
+        let (buffer, mark, hello, greeting) = (&mut self.buffer, &self.mark, &self.hello, &mut self.greeting);
         let given = hello.as_deref();
         let hello = |role| match given {
             Some(hello) if role != Role::Publisher => hello.to_vec(),
             _ => dialect.hello(run, role),
         };
         let mut reader = Reader { dialect: *dialect, hello: &hello, mark, greeting, delivered };
+        // Says whether it has become ready by that.
         let mut read = |connection: &mut Connection| {
             let was_ready = connection.ready;
             connection.read(buffer, &mut reader);
-            *ready += usize::from(connection.ready && !was_ready);
+            connection.ready && !was_ready
         };
         for event in &self.events {
+            if let Some(place) = event.token().0.checked_sub(ERRANDS) {
+                let Some(errand) = &mut errands[place] else { continue };
+                errand.flush();
+                let answered = read(errand);
+                if errand.closed || answered {
+                    *failed += usize::from(!answered);
+                    errands[place] = None;
+                    free.push(place);
+                }
+                continue;
+            }
             let connection = &mut connections[event.token().0];
             if event.is_writable() {
                 connection.flush();
             }
             if event.is_readable() && !connection.held {
-                read(connection);
+                *ready += usize::from(read(connection));
             }
         }
-        self.woken.drain(..).for_each(|index| read(&mut connections[index]));
+        self.woken.drain(..).for_each(|index| *ready += usize::from(read(&mut connections[index])));
         Ok(())
     }
 
-    /// Sends bytes over the publisher's connection.
+    /// Sends bytes over the publisher's connection, or over one of their own where the server keeps none.
     pub(crate) fn publish(&mut self, bytes: &[u8]) {
-        self.connections[0].send(bytes);
+        if self.dialect.keeps_publishers() {
+            return self.connections[0].send(bytes);
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.errands.push(None);
+            self.errands.len() - 1
+        });
+        match self.dial(ERRANDS + place, Role::Publisher, Speech::Http(Responses::default())) {
+            Ok(mut errand) => {
+                errand.send(bytes);
+                self.errands[place] = Some(errand);
+            }
+            Err(_) => {
+                self.failed += 1;
+                self.free.push(place);
+            }
+        }
     }
 
     /// Has the subscribers that are yet to come say this first.
@@ -214,9 +254,9 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Connections that the server has ended.
+    /// Connections that the server has ended, and publishes that it has not taken.
     pub(crate) fn closed(&self) -> usize {
-        self.connections.iter().filter(|connection| connection.closed).count()
+        self.failed + self.connections.iter().filter(|connection| connection.closed).count()
     }
 }
 
@@ -262,7 +302,10 @@ impl Connection {
         let frames = match speech {
             Speech::WebSocket(frames) => frames,
             Speech::Http(responses) => {
-                responses.read(bytes, |status| *closed |= !(200..300).contains(&status));
+                responses.read(bytes, |status| {
+                    let taken = (200..300).contains(&status);
+                    (*ready, *closed) = (*ready || taken, *closed || !taken);
+                });
                 return answer;
             }
             Speech::Upgrading(_) => return answer,

@@ -92,11 +92,15 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Everything that is due goes out in one write.
+    /// Everything that is due goes out in one write, where the server lets it.
     fn publish(&mut self, fleet: &mut Fleet<'_>, now: Instant) {
         self.out.clear();
         while let Some(number) = self.pace.next(now) {
             self.append(&self.run.event(number));
+            if !self.dialect.keeps_publishers() {
+                fleet.publish(&self.out);
+                self.out.clear();
+            }
         }
         if !self.out.is_empty() {
             fleet.publish(&self.out);

@@ -83,6 +83,10 @@ impl Dialect for Sockudo {
         true
     }
 
+    fn keeps_publishers(&self) -> bool {
+        false
+    }
+
     fn request(&self, out: &mut Vec<u8>, events: &[Event], keep_alive: bool) -> bool {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         match events {
