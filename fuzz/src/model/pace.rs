@@ -11,15 +11,15 @@ use super::{Invariant, Moment, Violation};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     bytes_per_s: u64,
-    /// When an event may go, by those that went whole; a tick's worth goes at once.
+    /// One tick later than an event may go, by those that went whole: a hub that is a tick late makes up for it.
     from: Instant,
     /// When an event that waits goes at the latest, whatever the bytes were that went.
     by: Instant,
 }
 
 impl Pace {
-    pub(super) const fn new(bytes_per_s: u64, now: Instant) -> Self {
-        Self { bytes_per_s, from: now, by: now }
+    pub(super) fn new(bytes_per_s: u64, now: Instant) -> Self {
+        Self { bytes_per_s, from: now + TICK, by: now }
     }
 
     fn takes(&self, bytes: usize) -> Duration {
@@ -35,14 +35,16 @@ impl Pace {
     /// as much earlier.
     pub(super) fn event(&mut self, at: Moment, begun: u64, len: usize) -> Result<(), Violation> {
         let now = at.now.instant;
-        if now + TICK < self.from {
-            let text =
-                format!("an event went that {} bytes a second allow at {:?}", self.bytes_per_s, self.from);
+        // A tick's worth goes at once.
+        if now + TICK * 2 < self.from {
+            let text = format!(
+                "an event went that {} bytes a second allow a tick before {:?}",
+                self.bytes_per_s, self.from
+            );
             return Err(Violation::new(Invariant::Punctual, text));
         }
         if begun == at.step {
-            let late = Instant::from_micros(now.as_micros().saturating_sub(TICK.as_micros() as u64));
-            self.from = self.from.max(late) + self.takes(len);
+            self.from = self.from.max(now) + self.takes(len);
         }
         Ok(())
     }
