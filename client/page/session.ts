@@ -46,7 +46,9 @@ export class Session {
     }
 
     const url = new URL(".", document.baseURI);
-    this.client = createClient({ url, webSocket: PageSocket, ...(token !== null && { token }) });
+    // Without a token the page asks for one, so it does not go by a cookie either.
+    const access = token === null ? { getToken: () => null } : { token };
+    this.client = createClient({ url, webSocket: PageSocket, ...access });
     this.client.on("state", (state) => {
       if (state === "unauthorized") forget();
     });
