@@ -1,56 +1,10 @@
 /** What an application sees of a client, over sockets that the test plays the server of. */
 
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import {
-  type ClientOptions,
-  createClient,
-  type Delivery,
-  type TidingsClient,
-  TidingsError,
-} from "../../src/index.ts";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { createClient, type Delivery, type TidingsClient, TidingsError } from "../../src/index.ts";
 import { event, lanes, published, refusal, resumed, welcome } from "../support/script.ts";
+import { make, open, passing, subscribed } from "../support/scripted-client.ts";
 import { eventually, FakePage, FakeSocket } from "../support/socket.ts";
-
-const stop = new Set<TidingsClient>();
-const unhandled = vi.fn();
-
-beforeEach(() => {
-  FakeSocket.all = [];
-  process.on("unhandledRejection", unhandled);
-});
-
-afterEach(async () => {
-  for (const client of stop) client.stop();
-  stop.clear();
-  await new Promise((resolve) => setImmediate(resolve));
-  process.off("unhandledRejection", unhandled);
-  expect(unhandled).not.toHaveBeenCalled();
-});
-
-function make(options: ClientOptions = {}): TidingsClient {
-  const client = createClient({ url: "wss://host.example", token: "t1", webSocket: FakeSocket, ...options });
-  stop.add(client);
-  return client;
-}
-
-/** A client that is welcomed. */
-async function open(options: ClientOptions = {}): Promise<[TidingsClient, FakeSocket]> {
-  const client = make(options);
-  client.start();
-  const socket = await FakeSocket.made();
-  socket.says(welcome());
-  return [client, socket];
-}
-
-/** One that has a subscription to `content.*` that began at 10. */
-async function subscribed(options: ClientOptions = {}) {
-  const [client, socket] = await open(options);
-  const listener = vi.fn();
-  const subscription = client.subscribe("content.*", listener);
-  await eventually(() => expect(socket.sent).toHaveLength(1));
-  socket.says({ type: "subscribed", id: "s0", offset: 10 });
-  return { client, socket, listener, subscription };
-}
 
 describe("connecting", () => {
   test("nothing is connected before something is wanted, and then once", async () => {
@@ -117,8 +71,7 @@ describe("connecting", () => {
 
   test("without a WebSocket, where only that is wanted, it says what to do", async () => {
     vi.stubGlobal("WebSocket", undefined);
-    const client = createClient({ url: "ws://host.example", token: "t1", transport: "websocket" });
-    stop.add(client);
+    const client = passing(createClient({ url: "ws://host.example", token: "t1", transport: "websocket" }));
     client.start();
     await eventually(() => expect(client.error?.message).toContain("`webSocket`"));
   });
@@ -542,62 +495,5 @@ describe("publishing", () => {
     await expect(client.publish(edit, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: "stopped",
     });
-  });
-});
-
-describe("a page that reloads", () => {
-  test("goes on where it was, with what is subscribed to as before", async () => {
-    const page = new FakePage();
-    const { client, socket } = await subscribed({ persist: true });
-    socket.says(event(12));
-    page.shows("hidden");
-    client.stop();
-
-    const [after, next] = await (async () => {
-      const client = make({ persist: true });
-      const listener = vi.fn();
-      client.subscribe("content.*", listener);
-      client.subscribe("content.*", () => {}, { recent: 5 });
-      client.subscribe("user.*", () => {});
-      return [listener, await FakeSocket.made(2)] as const;
-    })();
-    next.says(welcome());
-    const since = { epoch: "e1", lanes: lanes(10, { normal: 12 }) };
-    const subscriptions = [{ from: 10, id: "s0", events: ["content.*"], filter: {} }];
-    expect(next.sent).toEqual([{ type: "resume", id: "r", since, subscriptions }]);
-    next.says(resumed(10, [{ id: "s0", offset: 10 }], { position: since }));
-    next.says(event(12));
-    next.says(event(11, "critical"));
-    expect(after.mock.calls.map(([, delivery]) => delivery.offset)).toEqual([11]);
-    expect(next.sent.slice(1)).toMatchObject([
-      { type: "subscribe", events: ["content.*"], recent: 5 },
-      { type: "subscribe", events: ["user.*"] },
-    ]);
-  });
-
-  test.each([null, "", "{", "null", "7", '{"epoch":"e1"}', '{"epoch":"e1","lanes":{"critical":-1}}'])(
-    "begins anew where %j was kept",
-    async (kept) => {
-      const page = new FakePage();
-      if (kept !== null) page.sessionStorage.setItem("mine", kept);
-      const { socket, client } = await subscribed({ persist: "mine" });
-      expect(socket.sent).toMatchObject([{ type: "subscribe" }]);
-      page.happens("pagehide");
-      expect(JSON.parse(page.sessionStorage.getItem("mine") ?? "")).toMatchObject({ lanes: lanes(10) });
-      client.stop();
-    },
-  );
-
-  test("keeps nothing where nothing is subscribed to", async () => {
-    const page = new FakePage();
-    page.sessionStorage.setItem("mine", "{");
-    await open({ persist: "mine" });
-    page.happens("pagehide");
-    expect(page.sessionStorage.items.size).toBe(0);
-  });
-
-  test("works without storage", async () => {
-    const { socket } = await subscribed({ persist: true });
-    expect(socket.sent).toMatchObject([{ type: "subscribe" }]);
   });
 });
