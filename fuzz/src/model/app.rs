@@ -33,8 +33,8 @@ pub(super) struct App {
     life: Option<usize>,
     /// Its tokens on connections that are over.
     reigns: Vec<Reign>,
-    /// What came in the log's current life, for whichever subscription.
-    got: BTreeSet<u64>,
+    /// What its connections brought in the log's current life: also for a subscription that had ended meanwhile.
+    heard: BTreeSet<u64>,
     gaps: Vec<(Priority, u64, u64)>,
 }
 
@@ -66,9 +66,18 @@ impl App {
     /// What was told before says nothing of what is told from here on.
     fn begin_anew(&mut self) {
         self.gaps.clear();
-        self.got.clear();
+        self.heard.clear();
         for subscription in self.subscriptions.values_mut() {
             (subscription.got, subscription.newest) = (BTreeSet::new(), PerLane::default());
+        }
+    }
+
+    /// A message has come to its client machine.
+    pub(super) fn hear(&mut self, text: &str) {
+        if let Ok(message) = serde_json::from_str::<Value>(text)
+            && message["type"] == "event"
+        {
+            self.heard.extend(message["offset"].as_u64());
         }
     }
 
@@ -121,7 +130,6 @@ impl App {
         let Some(event) = self.life.and_then(|life| truth.life(life).get(offset)) else {
             return broken(Invariant::Legal, "is not in the log".to_owned());
         };
-        self.got.insert(offset);
         for (id, own) in &mut self.subscriptions {
             let due = own.from.is_some_and(|from| from < offset) && own.definition.matches(&event.value);
             if due != subscriptions.contains(id) {
@@ -170,7 +178,7 @@ impl App {
     }
 
     /// Whether a gap or a newer event of the same key stands for it: one that any subscription of the connection
-    /// let through.
+    /// let through. What came itself has no need of either.
     fn is_covered(&self, life: &Life, event: &Event) -> bool {
         let in_gap = |event: &Event| {
             self.gaps.iter().any(|(lane, after, until)| {
@@ -180,8 +188,9 @@ impl App {
         let stands_for = |newer: &Event| {
             newer.key == event.key
                 && newer.lane == event.lane
-                && (self.got.contains(&newer.offset) || in_gap(newer))
+                && (self.heard.contains(&newer.offset) || in_gap(newer))
         };
-        in_gap(event) || event.key.is_some() && life.between(event.offset, u64::MAX).iter().any(stands_for)
+        let may_be_replaced = event.key.is_some() && !self.heard.contains(&event.offset);
+        in_gap(event) || may_be_replaced && life.between(event.offset, u64::MAX).iter().any(stands_for)
     }
 }

@@ -438,6 +438,11 @@ impl Model {
         self.apps.entry(app).or_default().unsubscribe(subscription);
     }
 
+    /// The client machine is about to be handed a message.
+    pub fn heard(&mut self, app: AppId, text: &str) {
+        self.apps.entry(app).or_default().hear(text);
+    }
+
     /// The client machine gave an output, of any kind.
     pub fn told(&mut self, app: AppId, output: &ClientOutput) {
         let own = self.apps.entry(app).or_default();

@@ -334,7 +334,10 @@ impl App {
                 let text = format!("{:?} reads on {link:?}: {violation}", self.id);
                 scene.violate(Invariant::Legal, text);
             }
-            Heard::Message(Message::Text(text)) => self.client.handle(now, ClientInput::Message(&text)),
+            Heard::Message(Message::Text(text)) => {
+                scene.model.heard(self.id, &text);
+                self.client.handle(now, ClientInput::Message(&text));
+            }
             Heard::Message(Message::Ping(payload)) => {
                 scene.send(link, &websocket::pong(self.draw.mask(), &payload));
                 self.client.handle(now, ClientInput::Received);
