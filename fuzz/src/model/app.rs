@@ -178,7 +178,7 @@ impl App {
     }
 
     /// Whether a gap or a newer event of the same key stands for it: one that any subscription of the connection
-    /// let through. What came itself has no need of either.
+    /// let through. None stands for an event that came itself.
     fn is_covered(&self, life: &Life, event: &Event) -> bool {
         let in_gap = |event: &Event| {
             self.gaps.iter().any(|(lane, after, until)| {

@@ -48,7 +48,7 @@ impl Link {
                     "a connection that never asked is still there".to_owned(),
                 ));
             }
-            Phase::Silent | Phase::Plain(_) | Phase::Over => return Ok(()),
+            Phase::Silent | Phase::Plain(_) | Phase::Blind | Phase::Over => return Ok(()),
             Phase::Asked(session, _) | Phase::Live(session) => session,
         };
         if session.closed.is_some() {

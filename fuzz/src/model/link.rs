@@ -37,6 +37,8 @@ pub(super) enum Phase {
     Live(Box<Session>),
     /// Requests that begin no session.
     Plain(Exchange),
+    /// A session that was corrupted before its request had come: what it is owed nobody knows, what it gets counts.
+    Blind,
     /// A session refused, or what cannot be followed.
     Over,
 }
@@ -121,7 +123,7 @@ impl Link {
     fn session_mut(&mut self) -> Option<&mut Session> {
         match &mut self.phase {
             Phase::Live(session) | Phase::Asked(session, _) => Some(session),
-            Phase::Silent | Phase::Plain(_) | Phase::Over => None,
+            Phase::Silent | Phase::Plain(_) | Phase::Blind | Phase::Over => None,
         }
     }
 
@@ -139,7 +141,7 @@ impl Link {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Asked(session, _) | Phase::Live(session) => leave(&session, hub),
             Phase::Plain(exchange) => exchange.end(at, hub),
-            Phase::Silent | Phase::Over => {}
+            Phase::Silent | Phase::Blind | Phase::Over => {}
         }
     }
 
@@ -147,7 +149,7 @@ impl Link {
     pub(super) fn memory_max(&self, config: &Config, read: usize) -> usize {
         let session = memory::of_session(config, read);
         match self.phase {
-            Phase::Live(_) => session,
+            Phase::Live(_) | Phase::Blind => session,
             _ => session.max(memory::of_request(config, read)),
         }
     }
@@ -304,6 +306,10 @@ impl Link {
             }
             return Ok(());
         }
+        if self.corrupted && matches!(self.phase, Phase::Silent | Phase::Blind) {
+            self.count(&mut cx);
+            return Ok(());
+        }
         if matches!(self.phase, Phase::Silent | Phase::Over) {
             self.told = Input::default();
             return Ok(());
@@ -320,12 +326,29 @@ impl Link {
         Ok(())
     }
 
+    /// Counts what goes to a peer that nobody could follow from the beginning.
+    fn count(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Silent) {
+            let Some(Unit { what: head, .. }) = self.told.head(cx.at.step) else { return };
+            let stream = decode::field(&head, "content-type") == Some("text/event-stream");
+            cx.hub.counts.streams += u64::from(stream);
+            self.phase = if status(&head) == "101" { Phase::Blind } else { Phase::Over };
+        }
+        while matches!(self.phase, Phase::Blind)
+            && let Some(Unit { what: frame, .. }) = self.told.frame(cx.at.step)
+        {
+            if let Ok(told) = serde_json::from_slice::<Told<'_>>(&frame.payload) {
+                cx.hub.counts.delivered[told.lane] += 1;
+            }
+        }
+    }
+
     /// The answer to the request for a session.
     fn answered(&mut self, cx: &mut Context<'_>, head: &str) -> Result<(), Violation> {
         let Phase::Asked(session, request) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Ok(());
         };
-        let status = head.split(' ').nth(1).unwrap_or("");
+        let status = status(head);
         if status != "101" && !(status == "200" && session.stream) {
             leave(&session, cx.hub);
             let good = session.pass.as_ref().is_some_and(|pass| cx.hub.takes(pass, cx.at));
@@ -429,6 +452,11 @@ impl Link {
             _ => session.reply(cx, &message),
         }
     }
+}
+
+/// The status of a response, by its head.
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or("")
 }
 
 fn events_or_all(events: Value) -> Value {
