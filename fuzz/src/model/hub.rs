@@ -86,6 +86,8 @@ pub(super) struct HubModel {
     /// Whenever an event may have taken a place in its table: asked for, or handed over.
     placed: Vec<Instant>,
     pub(super) links: BTreeSet<LinkId>,
+    /// Connections for which it had nothing since its outputs were last taken, though nothing held it back.
+    pub(super) silent: Vec<LinkId>,
     pub(super) counts: Counts,
     /// The most by which its timers were ever called late.
     pub(super) lateness: Duration,
@@ -117,6 +119,7 @@ impl HubModel {
             pending: BTreeMap::new(),
             placed: Vec::new(),
             links: BTreeSet::new(),
+            silent: Vec::new(),
             counts: Counts::default(),
             lateness: Duration::ZERO,
             wall: (i64::MIN, Vec::new()),

@@ -154,10 +154,17 @@ impl Link {
         }
     }
 
-    /// The hub had nothing more to say.
-    pub(super) fn is_idle(&mut self) {
+    /// The hub had nothing more to say. Says whether it has looked for it: its pace may forbid that.
+    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
         (self.idle, self.wants, self.polled) = (true, false, false);
-        if let Some(session) = self.session_mut() {
+        self.session().is_some_and(|session| session.pace.is_none_or(|pace| pace.allows(now)))
+    }
+
+    /// Everything that the hub has said since it had nothing is known: where it does not ask to be polled again, it has
+    /// looked at everything.
+    pub(super) fn rest(&mut self) {
+        let rests = self.idle && !self.wants;
+        if let Some(session) = self.session_mut().filter(|_| rests) {
             session.is_idle();
         }
     }

@@ -242,6 +242,11 @@ impl Model {
         let Some(hub) = self.hubs.get_mut(&hub) else { return false };
         hub.lateness = hub.lateness.max(lateness);
         hub.look_at_clock(now);
+        for id in std::mem::take(&mut hub.silent) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.rest();
+            }
+        }
         if now.instant.since(hub.checked) < LOOK_EVERY {
             return false;
         }
@@ -350,9 +355,11 @@ impl Model {
     }
 
     /// The hub was asked for bytes and had none for this connection.
-    pub fn idle(&mut self, link: LinkId) {
-        if let Some(link) = self.links.get_mut(&link) {
-            link.is_idle();
+    pub fn idle(&mut self, now: Now, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(hub) = self.hubs.get_mut(&link.hub) else { return };
+        if link.is_idle(now.instant) {
+            hub.silent.push(id);
         }
     }
 

@@ -49,6 +49,11 @@ impl Pace {
         Ok(())
     }
 
+    /// Whether an event may certainly go.
+    pub(super) fn allows(&self, now: Instant) -> bool {
+        self.by <= now
+    }
+
     /// Whether what waits may be waiting for it, whose hub is as late as `late`.
     pub(super) fn holds(&self, now: Instant, late: Duration) -> bool {
         now <= self.by + late + TICK

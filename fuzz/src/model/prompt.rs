@@ -7,6 +7,8 @@
 //!
 //! A lane that is longer than its queue is filled from history at each poll, and may be empty from its last frame in
 //! one to the next. Each poll looks at so many entries for it: it waits once they reach to what it has to send.
+//! It counts as longer until the hub has nothing to say and looks no further: a poll that gives nothing may have used
+//! up its work before it came to the end of history, and looks at nothing at all while a pace holds it.
 
 use tidings_core::PerLane;
 use tidings_core::event::Priority;

@@ -240,7 +240,7 @@ impl Session {
         PerLane::from_fn(|lane| self.lanes[lane].position)
     }
 
-    /// The hub had nothing more to say: what is not owed is not behind.
+    /// The hub had nothing more to say and looks no further: what is not owed is not behind.
     pub(super) fn is_idle(&mut self) {
         for lane in Priority::ALL {
             self.lanes[lane].deep &= !self.lanes[lane].owed.is_empty();

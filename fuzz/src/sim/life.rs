@@ -77,7 +77,7 @@ impl Life {
 
     fn nothing(&self, scene: &mut Scene<'_>, link: LinkId) {
         scene.link(link).pending = false;
-        scene.model.idle(link);
+        scene.model.idle(scene.hub_now(self.host), link);
     }
 
     pub(crate) fn timeout(&mut self, scene: &mut Scene<'_>) {
