@@ -1,5 +1,6 @@
 //! Turns what was measured into a page and plots: `tidings-results LINES FOLDER` reads lines of JSON, and with
-//! `--criterion` the benches of the core, and writes `RESULTS.md` with its pictures beside it.
+//! `--criterion` the benches of the core, and writes `RESULTS.md` with its pictures beside it, and with `--readme` the
+//! table there.
 
 mod data;
 mod page;
@@ -25,7 +26,13 @@ struct Args {
     /// Criterion's folder.
     #[arg(long)]
     criterion: Option<PathBuf>,
+    /// The file of which the table between the marks is written anew.
+    #[arg(long)]
+    readme: Option<PathBuf>,
 }
+
+/// What stands around the table of the README.
+const MARKS: [&str; 2] = ["<!-- generated: results -->\n\n", "\n<!-- end of generated: results -->"];
 
 fn main() -> ExitCode {
     match write(&Args::parse()) {
@@ -45,5 +52,46 @@ fn write(args: &Args) -> io::Result<()> {
     for (name, svg) in page::plots(&results) {
         fs::write(pictures.join(name), svg)?;
     }
-    fs::write(args.folder.join("RESULTS.md"), page::page(&results))
+    fs::write(args.folder.join("RESULTS.md"), page::page(&results))?;
+    let Some(readme) = &args.readme else { return Ok(()) };
+    let text = fs::read_to_string(readme)?;
+    let new = put(&text, &page::short(&results));
+    fs::write(readme, new.ok_or_else(|| io::Error::other(format!("{}: no marks", readme.display())))?)
+}
+
+/// The text with a table between the marks; nothing where it has none.
+fn put(text: &str, table: &str) -> Option<String> {
+    let [begin, end] = MARKS;
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}{table}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let [begin, end] = MARKS;
+        let text = format!("above\n{begin}old\n{end}\nbelow\n");
+        assert_eq!(put(&text, "| new |\n").unwrap(), format!("above\n{begin}| new |\n{end}\nbelow\n"));
+        assert_eq!(put("no marks\n", "| new |\n"), None);
+    }
+
+    #[test]
+    fn the_readme_says_what_the_results_say() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let (readme, results) = (read("../README.md"), read("RESULTS.md"));
+        let table = readme.split_once(MARKS[0]).and_then(|(_, rest)| rest.split_once(MARKS[1])).unwrap().0;
+        for row in table.lines().skip(2) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
+            let of_peer = |line: &&str| line.starts_with(&format!("| {} |", cells[0]));
+            let said: Vec<&str> =
+                results.lines().filter(of_peer).flat_map(|line| line.split('|').map(str::trim)).collect();
+            let unsaid = cells.iter().find(|cell| !said.contains(cell));
+            assert_eq!(unsaid, None, "{row}: not in benches/RESULTS.md; `make bench-peers` writes both");
+        }
+    }
 }
