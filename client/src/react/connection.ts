@@ -4,7 +4,7 @@
  * at once (as StrictMode does, and a change of route) finds its socket and its subscriptions as they were.
  */
 
-import type { ClientOptions, ClientState, CreateClient, TidingsClient } from "../client/api.ts";
+import type { ClientOptions, ClientState, CreateClient, Subscription, TidingsClient } from "../client/api.ts";
 import { TidingsError } from "../errors.ts";
 
 /** How long what a component has left stays, in ms. */
@@ -39,6 +39,7 @@ export class Connection {
   /** Why there can be no client. */
   #fault: TidingsError | null = null;
   #token: string | null | undefined;
+  /** How many tokens there have been. */
   #tokens = 0;
   #getToken: GetToken | undefined;
 
@@ -63,15 +64,40 @@ export class Connection {
     };
   };
 
-  /** How many tokens there have been. */
-  get tokens(): number {
-    return this.#tokens;
-  }
-
-  /** Calls `renew` with every new token: it may allow what the one before did not. */
-  onToken(renew: () => void): () => void {
+  /**
+   * Keeps a subscription that `begin` begins, until the returned function is called: where it was refused it is begun
+   * again with every new token, which may allow what the one before did not. `failed` is told why it is refused, and
+   * `null` when it is asked for anew.
+   */
+  keep(
+    begin: (onError: (error: TidingsError) => void) => Subscription,
+    failed: (error: TidingsError | null) => void,
+  ): () => void {
+    let isRefused = false;
+    const ask = (): Subscription => {
+      const tokens = this.#tokens;
+      return begin((error) => {
+        // There may be another token by now.
+        if (tokens === this.#tokens) {
+          isRefused = true;
+          failed(error);
+        } else {
+          subscription = ask();
+        }
+      });
+    };
+    let subscription = ask();
+    const renew = () => {
+      if (!isRefused) return;
+      isRefused = false;
+      failed(null);
+      subscription = ask();
+    };
     this.#renewals.add(renew);
-    return () => this.#renewals.delete(renew);
+    return () => {
+      this.#renewals.delete(renew);
+      subscription.unsubscribe();
+    };
   }
 
   /** Takes the newest credentials: a token goes to the client in place, and nothing that goes on is begun anew. */

@@ -4,7 +4,7 @@
  * same, and what React unmounts for a moment is not there twice when it comes back.
  */
 
-import type { Subscription, TidingsClient } from "../client/api.ts";
+import type { TidingsClient } from "../client/api.ts";
 import type { TidingsError } from "../errors.ts";
 import type { Delivery, EventOf, EventPattern, Lane } from "../types.ts";
 import type { Connection } from "./connection.ts";
@@ -81,30 +81,22 @@ export class EventList<P extends EventPattern> {
     const ended = () => {
       this.#epoch = client.position?.epoch;
     };
-    const begin = (): Subscription => {
-      const { tokens } = this.#connection;
-      return client.subscribe(patterns, this.#take, {
-        ...(filter !== undefined && { filter }),
-        ...(recent !== undefined && { recent }),
-        onBegin: () => this.#begun(client.position?.epoch),
-        onError: (error) => {
-          ended();
-          // There is another token by now, which may allow it.
-          if (tokens !== this.#connection.tokens) subscription = begin();
-          else this.#fail(error);
-        },
-      });
-    };
-    let subscription = begin();
-    const unfollow = this.#connection.onToken(() => {
-      if (this.#feed.error === null) return;
-      this.#fail(null);
-      subscription = begin();
-    });
+    const release = this.#connection.keep(
+      (refused) =>
+        client.subscribe(patterns, this.#take, {
+          ...(filter !== undefined && { filter }),
+          ...(recent !== undefined && { recent }),
+          onBegin: () => this.#begun(client.position?.epoch),
+          onError: (error) => {
+            ended();
+            refused(error);
+          },
+        }),
+      (error) => this.#fail(error),
+    );
     return () => {
       ended();
-      unfollow();
-      subscription.unsubscribe();
+      release();
     };
   };
 

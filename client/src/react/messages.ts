@@ -4,7 +4,7 @@
  * when the address changes.
  */
 
-import type { Subscription, TidingsClient } from "../client/api.ts";
+import type { TidingsClient } from "../client/api.ts";
 import type { TidingsError } from "../errors.ts";
 import type { Delivery, EventPattern, Filter, TidingsEvent } from "../types.ts";
 import type { Attachment, Connection } from "./connection.ts";
@@ -27,7 +27,8 @@ export class Messages {
     | {
         readonly client: TidingsClient;
         readonly connection: Connection;
-        readonly subscriptions: Map<string, Subscription>;
+        /** What ends each subscription, by its id. */
+        readonly ends: Map<string, () => void>;
       }
     | undefined;
   readonly #errors = new Map<string, TidingsError>();
@@ -70,8 +71,8 @@ export class Messages {
   readonly unsubscribe = (id: string): void => {
     this.#requests.delete(id);
     this.#settle(id);
-    this.#attached?.subscriptions.get(id)?.unsubscribe();
-    this.#attached?.subscriptions.delete(id);
+    this.#attached?.ends.get(id)?.();
+    this.#attached?.ends.delete(id);
   };
 
   /** Makes the declared subscriptions those of `requests`, by their form; what stays is left alone. */
@@ -95,48 +96,33 @@ export class Messages {
 
   #attach(client: TidingsClient, connection: Connection): () => void {
     this.#detach();
-    const attached = { client, connection, subscriptions: new Map<string, Subscription>() };
+    const attached = { client, connection, ends: new Map<string, () => void>() };
     this.#attached = attached;
     for (const [id, request] of this.#requests) this.#begin(id, request);
     client.start();
-    const unfollow = connection.onToken(() => {
-      if (this.#attached === attached) this.#beginAgain();
-    });
     return () => {
-      unfollow();
       if (this.#attached === attached) this.#detach();
     };
   }
 
-  /** What was refused with the token before may be allowed with this one. */
-  #beginAgain(): void {
-    for (const id of [...this.#errors.keys()]) {
-      this.#settle(id);
-      const request = this.#requests.get(id);
-      if (request !== undefined) this.#begin(id, request);
-    }
-  }
-
   #detach(): void {
-    for (const subscription of this.#attached?.subscriptions.values() ?? []) subscription.unsubscribe();
+    for (const end of this.#attached?.ends.values() ?? []) end();
     this.#attached = undefined;
   }
 
-  #begin(id: string, request: Request): void {
-    const { patterns, filter } = request;
+  #begin(id: string, { patterns, filter }: Request): void {
     if (this.#attached === undefined || patterns.length === 0) return;
-    const { client, connection, subscriptions } = this.#attached;
-    const { tokens } = connection;
-    const subscription = client.subscribe(patterns, this.#take, {
-      ...(filter !== undefined && { filter }),
-      onBegin: () => this.#settle(id),
-      onError: (error) => {
-        // There is another token by now, which may allow it.
-        if (tokens !== connection.tokens) this.#begin(id, request);
-        else this.#fail(id, error);
-      },
-    });
-    subscriptions.set(id, subscription);
+    const { client, connection, ends } = this.#attached;
+    const end = connection.keep(
+      (onError) =>
+        client.subscribe(patterns, this.#take, {
+          ...(filter !== undefined && { filter }),
+          onBegin: () => this.#settle(id),
+          onError,
+        }),
+      (error) => (error === null ? this.#settle(id) : this.#fail(id, error)),
+    );
+    ends.set(id, end);
   }
 
   /** An event that several subscriptions let through comes once for each, one after the other. */

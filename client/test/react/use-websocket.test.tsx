@@ -216,14 +216,13 @@ test("a refusal that comes after the next token is no error, and that subscripti
     { wrapper: withClient(client), initialProps: { token: "t1" } },
   );
   const error = new TidingsError("forbidden", "Not allowed.");
-  const refuse = () => act(() => [...client.subscriptions.values()].at(-1)?.options.onError?.(error));
   client.calls.length = 0;
 
   rerender({ token: "t2" });
-  refuse();
+  act(() => client.refuse(error));
   expect(client.calls).toEqual(["setToken t2", "subscribe system.*"]);
   expect(result.current.error).toBeNull();
-  refuse();
+  act(() => client.refuse(error));
 
   expect(result.current.error).toBe(error);
 });

@@ -49,6 +49,11 @@ export class FakeClient implements TidingsClient {
     this.become("closed");
   }
 
+  /** Refuses what was subscribed to last. */
+  refuse(error: TidingsError): void {
+    [...this.subscriptions.values()].at(-1)?.options.onError?.(error);
+  }
+
   setToken(token: string | null): void {
     this.calls.push(`setToken ${token}`);
   }
