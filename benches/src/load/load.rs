@@ -129,12 +129,13 @@ impl<'a> Load<'a> {
             let now = *now.get_or_insert_with(Instant::now);
             let Some(Sent { lane, left }) = sent.get_mut(number) else { return };
             let above = &mut tally.above[connection][*lane as usize];
-            if number < *above || *left == 0 {
-                tally.repeated += u64::from(number + 1 == *above || *left == 0);
-                tally.out_of_order += u64::from(number + 1 < *above);
+            if number + 1 == *above || *left == 0 {
+                tally.repeated += 1;
                 return;
             }
-            *above = number + 1;
+            // What comes late is there all the same: else its place in the window would never be free.
+            tally.out_of_order += u64::from(number < *above);
+            *above = (number + 1).max(*above);
             *left -= 1;
             tally.delivered += 1;
             if *left == 0 {
